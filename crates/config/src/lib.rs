@@ -1,0 +1,1 @@
+//! Configuration sources: config.yaml and apisix.yaml.

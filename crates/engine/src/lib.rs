@@ -1,0 +1,1 @@
+//! Router, plugin chain, variables, balancer and snapshot of the gateway.

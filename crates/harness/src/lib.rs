@@ -1,0 +1,1 @@
+//! Tests against real processes: the gateway, an echo upstream, a raw HTTP client.

@@ -1,0 +1,1 @@
+//! The gateway's side of a plugin runner: calls, connections, conf tokens.

@@ -1,0 +1,1 @@
+//! Routes, services and upstreams, parsed once into types that are valid.

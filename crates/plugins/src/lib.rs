@@ -1,0 +1,1 @@
+//! Built-in plugins of the gateway, and the external-plugin phases.

@@ -1,0 +1,1 @@
+//! Listeners, workers and upstream connections: HTTP in and out.

@@ -1,0 +1,1 @@
+//! The plugin runner's process: spawn, environment, output, respawn, stop.

@@ -1,0 +1,1 @@
+//! Logs of the gateway; metrics and traces belong here.

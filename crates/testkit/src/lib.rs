@@ -1,0 +1,1 @@
+//! In-memory counterparts for tests of plugins and of hosts: a fake host and a fake runner.

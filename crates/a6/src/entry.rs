@@ -1,0 +1,181 @@
+//! Headers, arguments and configurations: lists of names with values.
+
+use std::fmt;
+use std::iter::FusedIterator;
+use std::slice;
+
+use flatbuffers::{ForwardsUOffset, Vector, VectorIter};
+
+use crate::generated::a6 as fb;
+use crate::show::{OptionalText, Text};
+
+/// A name with a value, such as one header. Both are opaque bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Entry<'a> {
+    /// The name.
+    pub name: &'a [u8],
+    /// The value. Without one, a header of a rewrite is to be deleted, and an
+    /// argument has no `=`.
+    pub value: Option<&'a [u8]>,
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {:?}", Text(self.name), OptionalText(self.value))
+    }
+}
+
+/// An ordered list of [`Entry`]s; a name may occur more than once.
+///
+/// To encode, it is made of a slice. Decoded, it is a view of the message:
+/// entries are read when they are asked for, and nothing is allocated, however
+/// many a peer claims there are.
+#[derive(Clone, Copy, Default)]
+pub struct Entries<'a>(Repr<'a>);
+
+type WireVector<'a> = Vector<'a, ForwardsUOffset<fb::TextEntry<'a>>>;
+
+#[derive(Clone, Copy)]
+enum Repr<'a> {
+    Slice(&'a [Entry<'a>]),
+    /// Invariant: verified.
+    Wire(WireVector<'a>),
+}
+
+impl Default for Repr<'_> {
+    fn default() -> Self {
+        Self::Slice(&[])
+    }
+}
+
+impl<'a> Entries<'a> {
+    /// A verified vector; an absent one is an empty list.
+    pub(crate) fn from_wire(vector: Option<WireVector<'a>>) -> Self {
+        vector.map_or_else(Self::default, |vector| Self(Repr::Wire(vector)))
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> EntriesIter<'a> {
+        EntriesIter(match self.0 {
+            Repr::Slice(entries) => IterRepr::Slice(entries.iter()),
+            Repr::Wire(vector) => IterRepr::Wire(vector.iter()),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self.0 {
+            Repr::Slice(entries) => entries.len(),
+            Repr::Wire(vector) => vector.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a> From<&'a [Entry<'a>]> for Entries<'a> {
+    fn from(entries: &'a [Entry<'a>]) -> Self {
+        Self(Repr::Slice(entries))
+    }
+}
+
+impl<'a, const N: usize> From<&'a [Entry<'a>; N]> for Entries<'a> {
+    fn from(entries: &'a [Entry<'a>; N]) -> Self {
+        Self(Repr::Slice(entries))
+    }
+}
+
+impl<'a> From<&'a Vec<Entry<'a>>> for Entries<'a> {
+    fn from(entries: &'a Vec<Entry<'a>>) -> Self {
+        Self(Repr::Slice(entries))
+    }
+}
+
+impl PartialEq for Entries<'_> {
+    fn eq(&self, other: &Entries<'_>) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Entries<'_> {}
+
+impl fmt::Debug for Entries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> IntoIterator for Entries<'a> {
+    type Item = Entry<'a>;
+    type IntoIter = EntriesIter<'a>;
+
+    fn into_iter(self) -> EntriesIter<'a> {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &Entries<'a> {
+    type Item = Entry<'a>;
+    type IntoIter = EntriesIter<'a>;
+
+    fn into_iter(self) -> EntriesIter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterates over [`Entries`].
+#[derive(Clone)]
+pub struct EntriesIter<'a>(IterRepr<'a>);
+
+#[derive(Clone)]
+enum IterRepr<'a> {
+    Slice(slice::Iter<'a, Entry<'a>>),
+    Wire(VectorIter<'a, ForwardsUOffset<fb::TextEntry<'a>>>),
+}
+
+impl<'a> Iterator for EntriesIter<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        match &mut self.0 {
+            IterRepr::Slice(entries) => entries.next().copied(),
+            IterRepr::Wire(entries) => entries.next().map(read),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            IterRepr::Slice(entries) => entries.size_hint(),
+            IterRepr::Wire(entries) => entries.size_hint(),
+        }
+    }
+}
+
+impl DoubleEndedIterator for EntriesIter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            IterRepr::Slice(entries) => entries.next_back().copied(),
+            IterRepr::Wire(entries) => entries.next_back().map(read),
+        }
+    }
+}
+
+impl ExactSizeIterator for EntriesIter<'_> {}
+
+impl FusedIterator for EntriesIter<'_> {}
+
+impl fmt::Debug for EntriesIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+fn read(entry: fb::TextEntry<'_>) -> Entry<'_> {
+    Entry {
+        name: entry.name().bytes(),
+        value: entry.value().map(|value| value.bytes()),
+    }
+}

@@ -1,1 +1,52 @@
 //! Routes, services and upstreams, parsed once into types that are valid.
+//!
+//! Every resource is read from APISIX's JSON shape by a function
+//! `from_json`, which reports **all** faults of the document, each with the path
+//! of the property that is wrong. What it returns needs no further check: a
+//! [`UriPattern`] is taken apart, a [`Timeout`] is a set of durations, a weight is
+//! not negative. A property that APISIX has and this gateway does not support
+//! is a fault that says so; nothing is ignored in silence.
+//!
+//! The configurations of plugins stay as they are ([`PluginConfs`]): only the
+//! plugin knows what they mean. Faults that it finds later are put into
+//! an [`Invalid`], which a configuration source can trace back to a line of its file.
+//!
+//! This crate deliberately knows no file format but JSON's values, does no I/O,
+//! and matches no requests.
+
+pub mod limits;
+pub mod read;
+
+mod cidr;
+mod described;
+mod deserialize;
+mod fault;
+mod host;
+mod id;
+mod method;
+mod node;
+mod path;
+mod plugins;
+mod resources;
+mod route;
+mod service;
+mod timeout;
+mod unsupported;
+mod upstream;
+mod uri;
+
+pub use cidr::{Cidr, NotACidr};
+pub use described::Labels;
+pub use fault::{Fault, Faults, Invalid, Place};
+pub use host::HostPattern;
+pub use id::{Id, Kind, NotAnId};
+pub use method::MethodSet;
+pub use node::{Host, Node, NotAHost};
+pub use path::{PropertyPath, Segment};
+pub use plugins::PluginConfs;
+pub use resources::Resources;
+pub use route::Route;
+pub use service::Service;
+pub use timeout::Timeout;
+pub use upstream::{Balancing, KeepalivePool, PassHost, Scheme, Upstream};
+pub use uri::{Glob, UriPattern};

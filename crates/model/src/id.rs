@@ -1,0 +1,110 @@
+//! Ids of resources, and the kinds that there are.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::limits;
+use crate::read::At;
+
+/// The id of a resource: 1 to 64 characters of `a-z A-Z 0-9 - _ .`. A positive integer
+/// is an id too; `7` and `"7"` are the same.
+///
+/// Invariant: not empty, at most [`limits::ID_LEN`] bytes, of these characters only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(String);
+
+/// A text is no [`Id`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected an id: 1 to {} of the characters a-z A-Z 0-9 - _ .",
+    limits::ID_LEN
+)]
+pub struct NotAnId;
+
+impl Id {
+    /// The id that APISIX gives to an entry of `apisix.yaml` without one: `arr_`
+    /// and its number, counted from 1.
+    pub fn of_entry(index: usize) -> Self {
+        Self(format!("arr_{}", index + 1))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads an id: a text or a positive integer.
+    pub(crate) fn read(at: &At<'_>) -> Option<Self> {
+        let text = match at.value() {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Number(_) => at.integer(1..=i64::MAX)?.to_string(),
+            _ => return at.wrong_type("string or integer"),
+        };
+        at.accept(text.parse())
+    }
+}
+
+impl FromStr for Id {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if text.is_empty() || text.len() > limits::ID_LEN || !text.bytes().all(allowed) {
+            return Err(NotAnId);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for Id {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A [`Route`](crate::Route).
+    Route,
+    /// A [`Service`](crate::Service).
+    Service,
+    /// An [`Upstream`](crate::Upstream).
+    Upstream,
+}
+
+impl Kind {
+    /// All kinds, in the order in which `apisix.yaml` usually has them.
+    pub const ALL: [Self; 3] = [Self::Route, Self::Service, Self::Upstream];
+
+    /// The name of one, as it stands in errors: `route`.
+    pub const fn singular(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Service => "service",
+            Self::Upstream => "upstream",
+        }
+    }
+
+    /// The name of many, as it stands in APISIX's paths and keys: `routes`.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Route => "routes",
+            Self::Service => "services",
+            Self::Upstream => "upstreams",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.singular())
+    }
+}

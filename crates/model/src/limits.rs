@@ -1,0 +1,29 @@
+//! Every bound of this crate. Those of text and numbers are APISIX's own, from
+//! its schemas, unless a line says otherwise.
+
+use std::time::Duration;
+
+/// Longest id, in bytes.
+pub const ID_LEN: usize = 64;
+/// Longest `name` and service name, in characters.
+pub const NAME_CHARS: usize = 256;
+/// Longest `desc`, in characters.
+pub const DESC_CHARS: usize = 256;
+/// Longest value of a label, in characters.
+pub const LABEL_CHARS: usize = 256;
+/// Longest `uri` of a route, in characters.
+pub const URI_CHARS: usize = 4096;
+/// Longest host name, in bytes (RFC 1035, section 2.3.4).
+pub const HOST_LEN: usize = 253;
+/// Longest duration that a property can ask for; ours. One that is longer is a
+/// slip of the unit, and would overflow deadlines.
+pub const LONGEST_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Largest weight of a node; ours. The sum of many stays within 64 bits.
+pub const WEIGHT: i64 = u32::MAX as i64;
+/// Largest number of retries; ours.
+pub const RETRIES: i64 = u32::MAX as i64;
+/// Largest keepalive pool and number of requests on one connection; ours.
+pub const KEEPALIVE: i64 = u32::MAX as i64;
+/// A name in a fault is the nearest known one only if it is at least this
+/// similar to what was written (Jaro-Winkler, from 0 to 1); ours.
+pub const SIMILARITY: f64 = 0.8;

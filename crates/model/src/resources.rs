@@ -1,0 +1,139 @@
+//! All resources of one configuration, and what they say of each other.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::read::{At, Null, read};
+use crate::{Faults, Id, Invalid, Kind, Place, PropertyPath, Route, Service, Upstream};
+
+/// All resources of one configuration.
+///
+/// Ids and references are checked by [`Resources::check_references`] alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resources {
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// The services.
+    pub services: Vec<Service>,
+    /// The upstreams; each with an id.
+    pub upstreams: Vec<Upstream>,
+}
+
+impl Resources {
+    /// Reads an object of arrays, such as `{"routes": […], "upstreams": […]}`, or
+    /// reports all that is wrong in it. An entry without an id gets
+    /// [one by its place](Id::of_entry).
+    pub fn from_json(json: &Value) -> Result<Self, Faults> {
+        read(json, Null::IsAValue, Self::read)
+    }
+
+    /// As [`Resources::from_json`], inside of a document.
+    pub fn read(at: &At<'_>) -> Option<Self> {
+        let object = at.object()?;
+        let routes = object.read("routes", |at| read_all(at, Route::read));
+        let services = object.read("services", |at| read_all(at, Service::read));
+        let upstreams = object.read("upstreams", |at| read_all(at, read_upstream));
+        object.finish();
+        Some(Self {
+            routes: routes.unwrap_or_default(),
+            services: services.unwrap_or_default(),
+            upstreams: upstreams.unwrap_or_default(),
+        })
+    }
+
+    /// Whether all ids differ within their kind, and everything that is named by
+    /// its id is there. Returns all that is not so.
+    pub fn check_references(&self) -> Result<(), Vec<Invalid>> {
+        let mut check = Check::default();
+        let upstreams = check.ids(
+            Kind::Upstream,
+            self.upstreams.iter().filter_map(|it| it.id.as_ref()),
+        );
+        let services = check.ids(Kind::Service, self.services.iter().map(|it| &it.id));
+        check.ids(Kind::Route, self.routes.iter().map(|it| &it.id));
+        for service in &self.services {
+            let by = (Kind::Service, &service.id);
+            check.reference(by, &service.upstream_id, (Kind::Upstream, &upstreams));
+        }
+        for route in &self.routes {
+            let by = (Kind::Route, &route.id);
+            check.reference(by, &route.service_id, (Kind::Service, &services));
+            check.reference(by, &route.upstream_id, (Kind::Upstream, &upstreams));
+        }
+        if check.found.is_empty() {
+            Ok(())
+        } else {
+            Err(check.found)
+        }
+    }
+}
+
+fn read_all<T>(at: &At<'_>, read: impl Fn(&At<'_>, Option<Id>) -> Option<T>) -> Option<Vec<T>> {
+    let items = at.items()?.enumerate();
+    let made = items.filter_map(|(index, item)| read(&item, Some(Id::of_entry(index))));
+    Some(made.collect())
+}
+
+fn read_upstream(at: &At<'_>, given: Option<Id>) -> Option<Upstream> {
+    let mut upstream = Upstream::read(at)?;
+    upstream.id = upstream.id.or(given);
+    Some(upstream)
+}
+
+#[derive(Default)]
+struct Check {
+    found: Vec<Invalid>,
+}
+
+impl Check {
+    /// The ids of all resources of one kind; reports those that several have.
+    fn ids<'r>(&mut self, kind: Kind, ids: impl Iterator<Item = &'r Id>) -> HashSet<&'r Id> {
+        let mut seen = HashSet::new();
+        for id in ids {
+            if !seen.insert(id) {
+                self.report(
+                    (kind, id),
+                    "id",
+                    format!("another {kind} has the id {id} too"),
+                );
+            }
+        }
+        seen
+    }
+
+    /// Reports a reference from `by` to what is not there.
+    fn reference(
+        &mut self,
+        by: (Kind, &Id),
+        id: &Option<Id>,
+        (kind, known): (Kind, &HashSet<&Id>),
+    ) {
+        let Some(id) = id else { return };
+        if !known.contains(id) {
+            self.report(
+                by,
+                reference_key(kind),
+                format!("there is no {kind} with the id {id}"),
+            );
+        }
+    }
+
+    fn report(&mut self, (kind, id): (Kind, &Id), key: &str, message: String) {
+        let path = PropertyPath::root().key(key);
+        let id = id.clone();
+        self.found.push(Invalid {
+            at: Place { kind, id, path },
+            message,
+        });
+    }
+}
+
+/// The property by which others name a resource of this kind.
+fn reference_key(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Route => "route_id",
+        Kind::Service => "service_id",
+        Kind::Upstream => "upstream_id",
+    }
+}

@@ -1,0 +1,156 @@
+//! Routes: which requests go where, and through which plugins.
+
+use serde_json::Value;
+
+use crate::described::Described;
+use crate::read::{At, Null, Object, read};
+use crate::service::{read_hosts, read_id};
+use crate::{Faults, HostPattern, Id, Labels, MethodSet, PluginConfs, Timeout, Upstream};
+use crate::{UriPattern, unsupported};
+
+/// Which requests go where, and through which plugins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Its id.
+    pub id: Id,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it is for, in words.
+    pub desc: Option<String>,
+    /// Its labels.
+    pub labels: Labels,
+    /// The paths that it serves, from `uri` or `uris`; not empty.
+    pub uris: Vec<UriPattern>,
+    /// The hosts that it serves, from `host` or `hosts`; empty for those of its
+    /// service, or any.
+    pub hosts: Vec<HostPattern>,
+    /// The methods that it serves.
+    pub methods: MethodSet,
+    /// Of several routes that match, the one of the highest priority serves.
+    pub priority: i64,
+    /// Whether it serves at all; from `status`.
+    pub enabled: bool,
+    /// How long its upstream may take; goes before the upstream's own.
+    pub timeout: Option<Timeout>,
+    /// Its plugins.
+    pub plugins: PluginConfs,
+    /// The service whose plugins and upstream it takes where it has none of its own.
+    pub service_id: Option<Id>,
+    /// The upstream that it names; goes before its own.
+    pub upstream_id: Option<Id>,
+    /// Its own upstream.
+    pub upstream: Option<Upstream>,
+}
+
+impl Route {
+    /// Reads one from APISIX's JSON shape, or reports all that is wrong with it.
+    pub fn from_json(json: &Value) -> Result<Self, Faults> {
+        read(json, Null::IsAValue, |at| Self::read(at, None))
+    }
+
+    /// `given` is the id of a document that holds none.
+    pub(crate) fn read(at: &At<'_>, given: Option<Id>) -> Option<Self> {
+        let object = at.object()?;
+        let id = read_id(&object, given);
+        let Described { name, desc, labels } = Described::read(&object);
+        let uris = read_uris(&object);
+        let hosts = read_host_or_hosts(&object);
+        let methods = object.read("methods", MethodSet::read);
+        let priority = object.read("priority", |at| at.integer(i64::MIN..=i64::MAX));
+        let status = object.read("status", |at| at.integer(0..=1));
+        let timeout = object.read("timeout", Timeout::read);
+        let plugins = object.read("plugins", PluginConfs::read);
+        let service_id = object.read("service_id", Id::read);
+        let upstream_id = object.read("upstream_id", Id::read);
+        let upstream = object.read("upstream", Upstream::read_inline);
+        check_purpose(&object);
+        refuse_unsupported(&object);
+        object.finish();
+        Some(Self {
+            id: id?,
+            name,
+            desc,
+            labels,
+            uris: uris?,
+            hosts: hosts.unwrap_or_default(),
+            methods: methods.unwrap_or_default(),
+            priority: priority.unwrap_or(0),
+            enabled: status != Some(0),
+            timeout,
+            plugins: plugins.unwrap_or_default(),
+            service_id,
+            upstream_id,
+            upstream,
+        })
+    }
+}
+
+fn read_uris(object: &Object<'_>) -> Option<Vec<UriPattern>> {
+    match (object.get("uri"), object.get("uris")) {
+        (Some(uri), None) => Some(vec![UriPattern::read(&uri)?]),
+        (None, Some(uris)) => {
+            let uris = uris.unique_items_at_least_one()?;
+            Some(uris.filter_map(|uri| UriPattern::read(&uri)).collect())
+        }
+        (Some(_), Some(_)) => {
+            object
+                .at()
+                .fault("expected either \"uri\" or \"uris\", got both");
+            None
+        }
+        (None, None) => {
+            object
+                .at()
+                .fault("property \"uri\" or \"uris\" is required");
+            None
+        }
+    }
+}
+
+fn read_host_or_hosts(object: &Object<'_>) -> Option<Vec<HostPattern>> {
+    match (object.get("host"), object.get("hosts")) {
+        (Some(host), None) => Some(vec![HostPattern::read(&host)?]),
+        (None, Some(hosts)) => read_hosts(&hosts),
+        (None, None) => None,
+        (Some(_), Some(_)) => {
+            object
+                .at()
+                .fault("expected either \"host\" or \"hosts\", got both");
+            None
+        }
+    }
+}
+
+/// A route must have something to do.
+fn check_purpose(object: &Object<'_>) {
+    const PURPOSES: [&str; 5] = ["plugins", "upstream", "upstream_id", "service_id", "script"];
+    if !PURPOSES.iter().any(|key| object.get(key).is_some()) {
+        object.at().fault(
+            "at least one of \"plugins\", \"upstream\", \"upstream_id\" and \"service_id\" \
+             is required",
+        );
+    }
+}
+
+fn refuse_unsupported(object: &Object<'_>) {
+    let lua = "because it is Lua: use a plugin, in any language, through a runner";
+    unsupported::refuse(
+        object,
+        &[
+            ("remote_addr", "yet: remove it"),
+            ("remote_addrs", "yet: remove it"),
+            ("vars", "yet: remove it"),
+            (
+                "filter_func",
+                "because it is Lua: use hosts, uris and methods",
+            ),
+            ("script", lua),
+            ("script_id", lua),
+            (
+                "plugin_config_id",
+                "yet: write the plugins into the route or its service",
+            ),
+            ("enable_websocket", "yet: remove it"),
+        ],
+    );
+}

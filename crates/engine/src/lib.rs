@@ -1,1 +1,24 @@
-//! Router, plugin chain, variables, balancer and snapshot of the gateway.
+//! The gateway's engine: which route a request has, which plugins run for it
+//! in which order, and which upstream node it goes to.
+//!
+//! Knows the `http` and `http-body` types, no HTTP library, no sockets and no
+//! runner: it is driven by the proxy and calls plugins through
+//! [`plugin::Plugin`]. A [`snapshot::Snapshot`] is compiled once and shared by
+//! all workers; an [`exchange::Exchange`] is one request, local to its worker.
+
+pub mod args;
+pub mod body;
+pub mod exchange;
+mod forwarded;
+pub mod headers;
+pub mod host_name;
+pub mod limits;
+pub mod plugin;
+mod prefix_map;
+pub mod response;
+pub mod router;
+pub mod snapshot;
+pub mod target;
+pub mod upstream;
+pub mod vars;
+pub mod worker;

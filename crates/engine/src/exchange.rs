@@ -1,0 +1,250 @@
+//! One request on its way through the gateway: what the client asked for,
+//! what the upstream will be asked for, and what is known about both.
+
+use std::cell::OnceCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderMap, HeaderValue, Method, Version, header, request};
+
+use crate::body::Body;
+use crate::forwarded;
+use crate::headers::HeaderEdit;
+use crate::host_name::HostName;
+use crate::response::Refusal;
+use crate::snapshot::MatchedRoute;
+use crate::target::Target;
+use crate::worker::Worker;
+
+/// The client's connection.
+#[derive(Debug)]
+pub struct Client {
+    /// The peer's address and port.
+    pub peer: SocketAddr,
+    /// The gateway's address and port of this connection.
+    pub local: SocketAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Number of the connection within its worker.
+    pub connection: u64,
+    /// How many requests have come on this connection.
+    pub requests: std::cell::Cell<u64>,
+    /// Whether the peer's `X-Forwarded-*` fields are believed.
+    pub trusted: bool,
+    /// The peer's address and the local port as header values.
+    pub(crate) values: forwarded::Values,
+}
+
+impl Client {
+    /// A connection that has just been accepted.
+    #[must_use]
+    pub fn new(
+        peer: SocketAddr,
+        local: SocketAddr,
+        scheme: &'static str,
+        connection: u64,
+        trusted: bool,
+    ) -> Self {
+        let values = forwarded::Values::new(peer, local);
+        Client {
+            peer,
+            local,
+            scheme,
+            connection,
+            requests: 0.into(),
+            trusted,
+            values,
+        }
+    }
+}
+
+/// When a request began.
+#[derive(Debug, Clone, Copy)]
+pub struct Started {
+    /// By the monotonic clock.
+    pub instant: Instant,
+    /// By the wall clock.
+    pub system: SystemTime,
+}
+
+/// What the upstream did, once it was asked.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamTrace {
+    /// The last node that was asked.
+    pub address: Option<SocketAddr>,
+    /// Its status.
+    pub status: Option<http::StatusCode>,
+    /// From picking the node to the connection's being there.
+    pub connect_time: Option<Duration>,
+    /// From picking the node to the response's head.
+    pub header_time: Option<Duration>,
+}
+
+/// One request with what belongs to it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The connection that the request came on.
+    pub client: Rc<Client>,
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
+    /// When its head was read.
+    pub started: Started,
+    /// Method to send on.
+    pub method: Method,
+    /// The client's protocol version.
+    pub version: Version,
+    /// Target, as sent by the client and to send on.
+    pub target: Target,
+    /// Header fields to send on, hop-by-hop fields taken out; `Host` is what
+    /// the client sent or a plugin set.
+    pub headers: HeaderMap,
+    /// Body to send on.
+    pub body: Body,
+    /// The host that the client asked for.
+    pub host: HostName,
+    /// The route, once one was found.
+    pub route: Option<MatchedRoute>,
+    /// Changes that plugins of the request phases want made to the
+    /// upstream's response.
+    pub response_edits: Vec<HeaderEdit>,
+    /// What the upstream did.
+    pub upstream: UpstreamTrace,
+    pub(crate) request_id: OnceCell<String>,
+}
+
+impl Exchange {
+    /// Takes a request as the HTTP library parsed it and makes sure of what
+    /// the library leaves open.
+    ///
+    /// # Errors
+    /// [`Refusal`] for a request that the gateway must not act on: no or
+    /// several hosts (RFC 9112, section 3.2), a path that means nothing, both
+    /// `Content-Length` and `Transfer-Encoding` (section 6.3), an unknown
+    /// transfer coding (section 6.1), or the methods CONNECT and TRACE.
+    pub fn new(
+        client: Rc<Client>,
+        worker: Rc<Worker>,
+        head: request::Parts,
+        body: Body,
+    ) -> Result<Self, Refusal> {
+        let request::Parts {
+            method,
+            uri,
+            version,
+            mut headers,
+            ..
+        } = head;
+        if method == Method::CONNECT || method == Method::TRACE {
+            return Err(Refusal::MethodNotAllowed);
+        }
+        check_framing(&headers)?;
+        let authority = match uri.authority() {
+            // The absolute form's authority replaces the Host field (RFC 9112, section 3.2.2).
+            Some(authority) => {
+                let value = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_host())?;
+                headers.insert(header::HOST, value.clone());
+                value
+            }
+            None => single_host(&headers, version)?,
+        };
+        let host = HostName::parse(&authority).ok_or_else(bad_host)?;
+        let path = uri.into_parts().path_and_query;
+        let path =
+            path.ok_or_else(|| Refusal::BadRequest("the request target has no path".into()))?;
+        let target = Target::new(path).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+        crate::headers::strip_hop_by_hop(&mut headers);
+        forwarded::receive(&mut headers, &client, &host);
+        client.requests.set(client.requests.get() + 1);
+        Ok(Exchange {
+            client,
+            worker,
+            started: Started {
+                instant: Instant::now(),
+                system: SystemTime::now(),
+            },
+            method,
+            version,
+            target,
+            headers,
+            body,
+            host,
+            route: None,
+            response_edits: Vec::new(),
+            upstream: UpstreamTrace::default(),
+            request_id: OnceCell::new(),
+        })
+    }
+
+    /// The request's id: 32 hexadecimal digits, made on first use.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.request_id.get_or_init(|| self.worker.request_id())
+    }
+
+    /// The header fields that the upstream gets, with the forwarding fields
+    /// added; `Host` is the caller's to set.
+    #[must_use]
+    pub fn headers_for_upstream(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        forwarded::send(&mut headers, &self.client);
+        headers.remove(header::EXPECT);
+        headers
+    }
+
+    /// Replaces the body by bytes in memory and writes its length anew.
+    pub fn set_body(&mut self, body: bytes::Bytes) {
+        self.headers
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        self.body = body.into();
+    }
+}
+
+fn bad_host() -> Refusal {
+    Refusal::BadRequest("the Host field is not a host".into())
+}
+
+fn single_host(headers: &HeaderMap, version: Version) -> Result<HeaderValue, Refusal> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Ok(host.clone()),
+        (Some(_), Some(_)) => Err(Refusal::BadRequest("there are several Host fields".into())),
+        // HTTP/1.0 knows no Host field; such a request matches only routes without hosts.
+        (None, _) if version < Version::HTTP_11 => Ok(HeaderValue::from_static("-")),
+        (None, _) => Err(Refusal::BadRequest("there is no Host field".into())),
+    }
+}
+
+fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return Err(Refusal::BadRequest(
+            "there are several Content-Length fields".into(),
+        ));
+    }
+    if let Some(length) = length
+        && (length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit))
+    {
+        return Err(Refusal::BadRequest(
+            "the Content-Length field is not a number".into(),
+        ));
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Refusal::UnknownCoding(
+            "only the transfer coding \"chunked\" is known".into(),
+        ));
+    }
+    if length.is_some() {
+        let both = "there are both Content-Length and Transfer-Encoding";
+        return Err(Refusal::BadRequest(both.into()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

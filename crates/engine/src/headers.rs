@@ -1,0 +1,158 @@
+//! Header fields: which of them belong to one connection only, and changes
+//! that plugins make.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// A change of one header field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Takes out every value of the field.
+    Remove(HeaderName),
+    /// Puts one value in place of all values of the field.
+    Set(HeaderName, HeaderValue),
+    /// Adds a value after those that are there.
+    Append(HeaderName, HeaderValue),
+}
+
+impl HeaderEdit {
+    /// The field's name.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        match self {
+            HeaderEdit::Remove(name) | HeaderEdit::Set(name, _) | HeaderEdit::Append(name, _) => {
+                name
+            }
+        }
+    }
+
+    /// Applies the change to `headers`.
+    pub fn apply(self, headers: &mut HeaderMap) {
+        match self {
+            HeaderEdit::Remove(name) => {
+                headers.remove(name);
+            }
+            HeaderEdit::Set(name, value) => {
+                headers.insert(name, value);
+            }
+            HeaderEdit::Append(name, value) => {
+                headers.append(name, value);
+            }
+        }
+    }
+}
+
+/// Fields that say how a message is framed or what one connection does with
+/// it: RFC 9110, section 7.6.1 with the fields that are hop-by-hop by custom.
+/// A plugin cannot change them.
+#[must_use]
+pub fn is_framing(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONTENT_LENGTH
+            | header::TRANSFER_ENCODING
+            | header::CONNECTION
+            | header::UPGRADE
+            | header::TE
+            | header::TRAILER
+    ) || matches!(name.as_str(), "keep-alive")
+        || name.as_str().starts_with("proxy-")
+}
+
+/// Takes out the fields that belong to the connection a message came on:
+/// those that `Connection` names (RFC 9110, section 7.6.1) and those that are
+/// hop-by-hop whether named or not. `Content-Length` stays; framing is written
+/// anew by whoever sends the message on.
+///
+/// `Trailer` stays: it describes the message, and trailers are forwarded.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+            .filter(|name| !is_end_to_end(name))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    headers.remove(KEEP_ALIVE);
+    headers.remove(PROXY_CONNECTION);
+    headers.remove(header::TE);
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.remove(header::UPGRADE);
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Fields that a sender must not name in `Connection`, and that a hostile one
+/// might to have them taken out on the way.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::HOST
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::AUTHORIZATION
+            | header::COOKIE
+            | header::SET_COOKIE
+            | header::CACHE_CONTROL
+    ) || name.as_str().starts_with("x-forwarded-")
+        || name.as_str() == "x-real-ip"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields.iter().map(field) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn fields_that_connection_names_are_taken_out() {
+        let mut headers = map(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "x-other,host"),
+            ("x-secret", "1"),
+            ("x-other", "2"),
+            ("host", "a"),
+            ("te", "trailers"),
+            ("keep-alive", "5"),
+            ("content-length", "3"),
+            ("x-kept", "4"),
+        ]);
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(
+            headers,
+            map(&[("host", "a"), ("content-length", "3"), ("x-kept", "4")])
+        );
+    }
+
+    #[test]
+    fn framing_fields_are_known_by_name() {
+        for name in [
+            "content-length",
+            "te",
+            "keep-alive",
+            "proxy-authenticate",
+            "trailer",
+        ] {
+            assert!(is_framing(&HeaderName::from_static(name)), "{name}");
+        }
+        assert!(!is_framing(&HeaderName::from_static("content-type")));
+    }
+}

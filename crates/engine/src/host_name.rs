@@ -1,0 +1,95 @@
+//! The host that a request is for, normalised as nginx's `$host`.
+
+use http::HeaderValue;
+
+/// A host name or address without port, in lower case, without a dot at its
+/// end. Invariant: not empty, and of visible ASCII that may stand in a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName(HeaderValue);
+
+impl HostName {
+    /// Reads a `Host` field or an authority; `None` for one that is no host.
+    #[must_use]
+    pub fn parse(authority: &HeaderValue) -> Option<Self> {
+        let text = authority.as_bytes();
+        let host = strip_port(text)?;
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let bad = |byte: &u8| {
+            !byte.is_ascii_graphic() || matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@')
+        };
+        if host.is_empty() || host.iter().any(bad) {
+            return None;
+        }
+        if host.len() == text.len() && !host.iter().any(u8::is_ascii_uppercase) {
+            return Some(HostName(authority.clone()));
+        }
+        HeaderValue::from_bytes(&host.to_ascii_lowercase())
+            .ok()
+            .map(HostName)
+    }
+
+    /// The host as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().expect("a host is of visible ASCII")
+    }
+
+    /// The host as a header's value.
+    #[must_use]
+    pub fn to_value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+fn strip_port(text: &[u8]) -> Option<&[u8]> {
+    if text.first() == Some(&b'[') {
+        let end = memchr::memchr(b']', text)? + 1;
+        return matches!(text.get(end), None | Some(b':')).then(|| &text[..end]);
+    }
+    Some(memchr::memchr(b':', text).map_or(text, |colon| &text[..colon]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<String> {
+        let host = HostName::parse(&HeaderValue::from_str(text).unwrap())?;
+        Some(host.as_str().to_owned())
+    }
+
+    #[test]
+    fn hosts_are_normalised() {
+        for (sent, host) in [
+            ("a.test", "a.test"),
+            ("A.Test", "a.test"),
+            ("a.test:8080", "a.test"),
+            ("a.test:", "a.test"),
+            ("a.test.", "a.test"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("a.test,b.test", "a.test,b.test"),
+            ("a_b.test", "a_b.test"),
+            ("-", "-"),
+        ] {
+            assert_eq!(parse(sent).as_deref(), Some(host), "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for sent in [
+            "",
+            "a test",
+            "a.test/x",
+            ":80",
+            ".",
+            "[::1",
+            "[::1]x",
+            "u@h",
+            "caf\u{e9}",
+        ] {
+            assert_eq!(parse(sent), None, "{sent}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What a built-in plugin is, and the order in which plugins run.
+//!
+//! A plugin object belongs to one configuration of one resource and is shared
+//! by all workers; its futures are local to the worker that polls them, so
+//! that per-worker state (see [`crate::worker::Worker`]) needs no lock.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use outrigger_model::Fault;
+
+use crate::exchange::Exchange;
+use crate::response::{Refusal, Response};
+
+/// A plugin's future: local to its worker.
+pub type PluginFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What a plugin wants next.
+#[derive(Debug)]
+pub enum Flow {
+    /// Go on with the next plugin, then the upstream.
+    Continue,
+    /// Answer the client with this; neither later plugins of the request
+    /// phases nor the upstream see the request.
+    Respond(Response),
+}
+
+/// The phases in which a plugin has something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Phases {
+    /// [`Plugin::rewrite`].
+    pub rewrite: bool,
+    /// [`Plugin::access`].
+    pub access: bool,
+    /// [`Plugin::response`].
+    pub response: bool,
+}
+
+impl Phases {
+    /// Only the rewrite phase.
+    pub const REWRITE: Phases = Phases {
+        rewrite: true,
+        access: false,
+        response: false,
+    };
+    /// Only the access phase.
+    pub const ACCESS: Phases = Phases {
+        rewrite: false,
+        access: true,
+        response: false,
+    };
+    /// Only the response phase.
+    pub const RESPONSE: Phases = Phases {
+        rewrite: false,
+        access: false,
+        response: true,
+    };
+}
+
+/// A built-in plugin with its configuration.
+///
+/// All request-phase methods of all plugins run in this order: every
+/// `rewrite`, then every `access`, each time by descending priority, as APISIX
+/// orders them.
+pub trait Plugin: Send + Sync + fmt::Debug {
+    /// The phases in which this plugin is called.
+    fn phases(&self) -> Phases;
+
+    /// Before access decisions: may change the request or answer it.
+    fn rewrite<'a>(&'a self, _: &'a mut Exchange) -> PluginFuture<'a, Result<Flow, Refusal>> {
+        Box::pin(ready(Ok(Flow::Continue)))
+    }
+
+    /// After all rewriting: may change the request or answer it.
+    fn access<'a>(&'a self, _: &'a mut Exchange) -> PluginFuture<'a, Result<Flow, Refusal>> {
+        Box::pin(ready(Ok(Flow::Continue)))
+    }
+
+    /// When the upstream's response head is there and nothing of it has been
+    /// sent: may change the response or replace it.
+    fn response<'a>(
+        &'a self,
+        _: &'a mut Exchange,
+        _: &'a mut Response,
+    ) -> PluginFuture<'a, Result<(), Refusal>> {
+        Box::pin(ready(Ok(())))
+    }
+}
+
+/// Whose configuration a plugin runs with: the resource's kind and id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Kind of the resource.
+    pub kind: outrigger_model::Kind,
+    /// Its id.
+    pub id: outrigger_model::Id,
+}
+
+/// Makes plugins of one kind from their configurations.
+pub trait Factory: Send + Sync {
+    /// The plugin's name in a route's `plugins`.
+    fn name(&self) -> &'static str;
+
+    /// Where the plugin stands among others: higher runs earlier. The numbers
+    /// are APISIX's.
+    fn priority(&self) -> i32;
+
+    /// Parses the configuration.
+    ///
+    /// # Errors
+    /// The [`Fault`] names the property, from the configuration down, that does not hold.
+    fn build(&self, conf: &serde_json::Value, owner: &Owner) -> Result<Arc<dyn Plugin>, Fault>;
+}
+
+/// All plugins that this gateway has, by name.
+#[derive(Default)]
+pub struct Registry {
+    factories: IndexMap<&'static str, Box<dyn Factory>>,
+}
+
+impl Registry {
+    /// A registry of these plugins; of two with one name the later counts.
+    #[must_use]
+    pub fn new(factories: impl IntoIterator<Item = Box<dyn Factory>>) -> Self {
+        let factories = factories
+            .into_iter()
+            .map(|factory| (factory.name(), factory));
+        Registry {
+            factories: factories.collect(),
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&dyn Factory> {
+        self.factories.get(name).map(|factory| &**factory)
+    }
+
+    /// The names of all plugins.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.factories.keys().copied()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.factories.keys()).finish()
+    }
+}
+
+/// A route's plugins, sorted into phases.
+#[derive(Debug, Default)]
+pub struct Chain {
+    rewrite: Vec<Arc<dyn Plugin>>,
+    access: Vec<Arc<dyn Plugin>>,
+    response: Vec<Arc<dyn Plugin>>,
+}
+
+impl Chain {
+    /// Builds the chain from plugins and their priorities, in any order;
+    /// plugins of one priority keep theirs.
+    #[must_use]
+    pub fn new(mut plugins: Vec<(i32, Arc<dyn Plugin>)>) -> Self {
+        plugins.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
+        let of = |phase: fn(&Phases) -> bool| {
+            let here = plugins.iter().filter(|(_, plugin)| phase(&plugin.phases()));
+            here.map(|(_, plugin)| Arc::clone(plugin)).collect()
+        };
+        Chain {
+            rewrite: of(|phases| phases.rewrite),
+            access: of(|phases| phases.access),
+            response: of(|phases| phases.response),
+        }
+    }
+
+    /// Runs the request phases.
+    ///
+    /// # Errors
+    /// The first plugin's [`Refusal`] ends them.
+    pub async fn request(&self, exchange: &mut Exchange) -> Result<Flow, Refusal> {
+        for plugin in &self.rewrite {
+            if let Flow::Respond(response) = plugin.rewrite(exchange).await? {
+                return Ok(Flow::Respond(response));
+            }
+        }
+        for plugin in &self.access {
+            if let Flow::Respond(response) = plugin.access(exchange).await? {
+                return Ok(Flow::Respond(response));
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Runs the response phase.
+    ///
+    /// # Errors
+    /// The first plugin's [`Refusal`] ends it; the response is dropped.
+    pub async fn response(
+        &self,
+        exchange: &mut Exchange,
+        response: &mut Response,
+    ) -> Result<(), Refusal> {
+        for plugin in &self.response {
+            plugin.response(exchange, response).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Responses that the gateway makes itself, and the one place where what went
+//! wrong becomes a status code.
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::body::{Body, BodyError};
+
+/// A response on its way to the client.
+#[derive(Debug)]
+pub struct Response {
+    /// Status code.
+    pub status: StatusCode,
+    /// Header fields, without hop-by-hop fields.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Body,
+}
+
+impl Response {
+    /// A response without header fields.
+    #[must_use]
+    pub fn new(status: StatusCode, body: impl Into<Body>) -> Self {
+        Response {
+            status,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        }
+    }
+}
+
+/// Why the gateway answers a request itself instead of the upstream.
+/// Each variant names the culprit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The client's request has no route.
+    #[error("404 Route Not Found")]
+    NoRoute,
+    /// The client's request is malformed; says in what.
+    #[error("400 Bad Request: {0}")]
+    BadRequest(String),
+    /// The client's method is one that a gateway does not serve.
+    #[error("405 Method Not Allowed")]
+    MethodNotAllowed,
+    /// The client's body is too long.
+    #[error("413 Request Entity Too Large: {0}")]
+    BodyTooLarge(String),
+    /// The client took too long.
+    #[error("408 Request Timeout: {0}")]
+    ClientTimeout(String),
+    /// A transfer coding that is not understood.
+    #[error("501 Not Implemented: {0}")]
+    UnknownCoding(String),
+    /// An external plugin's call failed and its policy is to fail closed.
+    #[error("503 Service Unavailable: {plugin}: {kind}")]
+    PluginCall {
+        /// The plugin's name, which says the phase: `ext-plugin-pre-req`.
+        plugin: &'static str,
+        /// What kind of failure, without internals.
+        kind: &'static str,
+    },
+    /// The route has no upstream, or the upstream no node to ask.
+    #[error("503 Service Unavailable: no upstream node to ask")]
+    NoUpstream,
+    /// No node of the upstream could be reached.
+    #[error("502 Bad Gateway: the upstream cannot be reached")]
+    UpstreamUnreachable,
+    /// The upstream closed the connection or broke the protocol.
+    #[error("502 Bad Gateway: the upstream did not answer properly")]
+    UpstreamBroken,
+    /// The upstream took too long.
+    #[error("504 Gateway Timeout: the upstream did not answer in time")]
+    UpstreamTimeout,
+    /// A defect of the gateway; the log says more.
+    #[error("500 Internal Server Error")]
+    Internal,
+}
+
+impl Refusal {
+    /// The status that the client gets.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::NoRoute => StatusCode::NOT_FOUND,
+            Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::ClientTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::UnknownCoding(_) => StatusCode::NOT_IMPLEMENTED,
+            Refusal::PluginCall { .. } | Refusal::NoUpstream => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::UpstreamUnreachable | Refusal::UpstreamBroken => StatusCode::BAD_GATEWAY,
+            Refusal::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The client's request body could not be read.
+    #[must_use]
+    pub fn from_request_body(error: &BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { .. } => Refusal::BodyTooLarge(error.to_string()),
+            BodyError::Timeout => Refusal::ClientTimeout(error.to_string()),
+            BodyError::Broken(_) => Refusal::BadRequest("the body is broken off".into()),
+        }
+    }
+
+    /// The response that says so: `{"error_msg": …}` with the media type
+    /// that APISIX answers such bodies with.
+    #[must_use]
+    pub fn response(&self) -> Response {
+        let text = serde_json::json!({ "error_msg": self.to_string() });
+        let mut response = Response::new(self.status(), bytes::Bytes::from(format!("{text}\n")));
+        let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers.insert(header::CONTENT_TYPE, text_plain);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_json_that_names_status_and_reason() {
+        let refusal = Refusal::PluginCall {
+            plugin: "ext-plugin-pre-req",
+            kind: "timeout",
+        };
+        let mut response = refusal.response();
+        assert_eq!(response.status, 503);
+        let body = response.body.buffer(1000).await.unwrap();
+        assert_eq!(
+            body,
+            "{\"error_msg\":\"503 Service Unavailable: ext-plugin-pre-req: timeout\"}\n"
+        );
+        let body = Refusal::NoRoute.response().body.buffer(1000).await.unwrap();
+        assert_eq!(body, "{\"error_msg\":\"404 Route Not Found\"}\n");
+    }
+}

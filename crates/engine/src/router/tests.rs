@@ -1,0 +1,198 @@
+use super::*;
+use proptest::prelude::*;
+
+struct Spec {
+    name: &'static str,
+    uris: Vec<UriPattern>,
+    hosts: Vec<HostPattern>,
+    methods: MethodSet,
+    priority: i64,
+}
+
+fn route(name: &'static str, uri: &str) -> Spec {
+    Spec {
+        name,
+        uris: vec![UriPattern::new(uri)],
+        hosts: Vec::new(),
+        methods: MethodSet::default(),
+        priority: 0,
+    }
+}
+
+impl Spec {
+    fn host(mut self, host: &str) -> Self {
+        self.hosts.push(HostPattern::new(host).unwrap());
+        self
+    }
+
+    fn uri(mut self, uri: &str) -> Self {
+        self.uris.push(UriPattern::new(uri));
+        self
+    }
+
+    fn priority(mut self, priority: i64) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    fn methods(mut self, methods: &[&str]) -> Self {
+        let json = serde_json::json!({"id": "x", "uri": "/", "methods": methods, "plugins": {}});
+        self.methods = outrigger_model::Route::from_json(&json).unwrap().methods;
+        self
+    }
+}
+
+struct Routes(Router, Vec<&'static str>);
+
+fn routes(mode: Mode, specs: Vec<Spec>) -> Routes {
+    let keys = specs.iter().map(|spec| RouteKey {
+        uris: &spec.uris,
+        hosts: &spec.hosts,
+        methods: spec.methods,
+        priority: spec.priority,
+    });
+    Routes(
+        Router::new(mode, keys),
+        specs.iter().map(|spec| spec.name).collect(),
+    )
+}
+
+impl Routes {
+    fn find(&self, method: &str, host: &str, path: &str) -> &str {
+        let found = self.0.find(host, path.as_bytes(), &method.parse().unwrap());
+        found.map_or("", |found| self.1[found.route])
+    }
+
+    fn get(&self, host: &str, path: &str) -> &str {
+        self.find("GET", host, path)
+    }
+}
+
+#[test]
+fn an_exact_path_goes_before_a_prefix_and_a_longer_prefix_before_a_shorter() {
+    let routes = routes(
+        Mode::HostThenUri,
+        vec![
+            route("all", "/*").priority(9),
+            route("a", "/a/*").priority(5),
+            route("ab", "/a/b/*"),
+            route("exact", "/a/b"),
+        ],
+    );
+    assert_eq!(routes.get("x", "/a/b"), "exact");
+    assert_eq!(routes.get("x", "/a/b/c"), "ab");
+    assert_eq!(routes.get("x", "/a/c"), "a");
+    assert_eq!(routes.get("x", "/a"), "all");
+}
+
+#[test]
+fn hosts_go_before_paths_and_exact_hosts_before_wildcards() {
+    let routes = routes(
+        Mode::HostThenUri,
+        vec![
+            route("hostless", "/*").priority(100),
+            route("exact path", "/x/y").priority(100),
+            route("any", "/*").host("*").priority(50),
+            route("wild", "/*").host("*.test").priority(20),
+            route("longer", "/*").host("*.a.test").priority(10),
+            route("exact", "/x/*").host("x.a.test").priority(1),
+        ],
+    );
+    assert_eq!(routes.get("x.a.test", "/x/y"), "exact");
+    assert_eq!(routes.get("x.a.test", "/z"), "longer");
+    assert_eq!(routes.get("y.a.test", "/x/y"), "longer");
+    assert_eq!(routes.get("z.test", "/"), "wild");
+    assert_eq!(routes.get("other", "/x/y"), "any");
+}
+
+#[test]
+fn with_the_uri_router_paths_go_before_hosts() {
+    let routes = routes(
+        Mode::UriThenHost,
+        vec![
+            route("hosted", "/*").host("a.test"),
+            route("exact path", "/x/y"),
+            route("hostless", "/*"),
+        ],
+    );
+    assert_eq!(routes.get("a.test", "/x/y"), "exact path");
+    assert_eq!(routes.get("a.test", "/z"), "hosted");
+    assert_eq!(routes.get("b.test", "/z"), "hostless");
+}
+
+#[test]
+fn priority_decides_between_routes_of_one_host_and_path() {
+    let routes = routes(
+        Mode::HostThenUri,
+        vec![
+            route("low", "/a"),
+            route("high", "/a").priority(1),
+            route("same", "/a").priority(1),
+        ],
+    );
+    assert_eq!(routes.get("x", "/a"), "high");
+}
+
+#[test]
+fn a_candidate_of_another_method_gives_way() {
+    let routes = routes(
+        Mode::HostThenUri,
+        vec![
+            route("post", "/a").methods(&["POST"]),
+            route("put", "/a*").methods(&["PUT"]).host("a.test"),
+            route("rest", "/*"),
+        ],
+    );
+    assert_eq!(routes.find("POST", "a.test", "/a"), "post");
+    assert_eq!(routes.find("PUT", "a.test", "/a"), "put");
+    assert_eq!(routes.get("a.test", "/a"), "rest");
+    assert_eq!(routes.find("BREW", "a.test", "/a"), "rest");
+}
+
+/// Reference scenario: "an asterisk in the middle of a uri".
+#[test]
+fn an_asterisk_may_stand_in_the_middle() {
+    let routes = routes(
+        Mode::HostThenUri,
+        vec![route("mid", "/a/*/c"), route("end", "/b/*/d/*").uri("/e")],
+    );
+    assert_eq!(routes.get("x", "/a/x/y/c"), "mid");
+    assert_eq!(routes.get("x", "/a/c"), "");
+    assert_eq!(routes.get("x", "/b/1/d/2"), "end");
+    assert_eq!(routes.get("x", "/b/1/d"), "");
+    assert_eq!(routes.get("x", "/e"), "end");
+}
+
+proptest! {
+    /// Against a reading of the rules that tries every route.
+    #[test]
+    fn finds_what_a_search_of_all_routes_finds(
+        specs in prop::collection::vec(("/[ab]{0,3}\\*?", prop::option::of("\\*?\\.?[ab]\\.t"), -1i64..2), 0..8),
+        path in "/[ab]{0,3}", host in "[ab]\\.[ab]\\.t|[ab]\\.t",
+    ) {
+        let specs: Vec<Spec> = specs.iter().map(|(uri, host, priority)| {
+            let spec = route("", uri).priority(*priority);
+            match host { Some(host) => spec.host(host), None => spec }
+        }).collect();
+        let rank = |spec: &Spec| {
+            let host = match spec.hosts.first() {
+                None => 0,
+                Some(HostPattern::Any) => 1,
+                Some(HostPattern::Wildcard(suffix)) => 2 + suffix.len(),
+                Some(HostPattern::Exact(_)) => 100,
+            };
+            let uri = match &spec.uris[0] {
+                UriPattern::Exact(_) => 100,
+                pattern => pattern.to_string().len(),
+            };
+            (host, uri, spec.priority)
+        };
+        let matching = specs.iter().enumerate().filter(|(_, spec)| {
+            spec.uris[0].matches(&path) && spec.hosts.iter().all(|pattern| pattern.matches(&host))
+        });
+        let best = matching.max_by_key(|(at, spec)| (rank(spec), std::cmp::Reverse(*at))).map(|(at, _)| at);
+        let Routes(router, _) = routes(Mode::HostThenUri, specs);
+        let found = router.find(&host, path.as_bytes(), &Method::GET).map(|found| found.route);
+        prop_assert_eq!(found, best);
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use crate::plugin::{Factory, Phases};
+use serde_json::{Value, json};
+
+#[derive(Debug)]
+struct Mark(#[expect(dead_code, reason = "shown by Debug")] Value);
+
+impl Plugin for Mark {
+    fn phases(&self) -> Phases {
+        Phases::REWRITE
+    }
+}
+
+struct MarkFactory;
+
+impl Factory for MarkFactory {
+    fn name(&self) -> &'static str {
+        "mark"
+    }
+
+    fn priority(&self) -> i32 {
+        1
+    }
+
+    fn build(&self, conf: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
+        if conf.get("bad").is_some() {
+            let path = PropertyPath::root().key("bad");
+            return Err(Fault {
+                path,
+                message: "must not be".into(),
+            });
+        }
+        Ok(Arc::new(Mark(conf.clone())))
+    }
+}
+
+fn compile(resources: &Value, previous: &Snapshot) -> Result<Snapshot, Vec<Invalid>> {
+    let registry = Registry::new([Box::new(MarkFactory) as Box<dyn Factory>]);
+    let resources = Resources::from_json(resources).unwrap();
+    resources.check_references().unwrap();
+    Snapshot::compile(&resources, &registry, Mode::default(), previous)
+}
+
+fn find(snapshot: Snapshot, path: &str) -> MatchedRoute {
+    let snapshot = Rc::new(Arc::new(snapshot));
+    MatchedRoute::find(&snapshot, "a.test", path.as_bytes(), &Method::GET).unwrap()
+}
+
+fn nodes(port: u16) -> Value {
+    json!({"nodes": {(format!("127.0.0.1:{port}")): 1}})
+}
+
+#[test]
+fn what_did_not_change_is_the_same_object() {
+    let resources = |port, mark| {
+        json!({"routes": [
+            {"id": "1", "uri": "/1", "upstream": nodes(80), "plugins": {"mark": {"v": 1}}},
+            {"id": "2", "uri": "/2", "upstream": nodes(port), "plugins": {"mark": {"v": mark}}},
+        ]})
+    };
+    let before = compile(&resources(80, 1), &Snapshot::empty()).unwrap();
+    let after = compile(&resources(81, 2), &before).unwrap();
+    let plugin = |snapshot: &Snapshot, id: &str| {
+        let owner = Owner {
+            kind: Kind::Route,
+            id: id.parse().unwrap(),
+        };
+        Arc::clone(&snapshot.kept.plugins[&(owner, "mark".to_owned())].1)
+    };
+    let upstream = |snapshot: &Snapshot, at: usize| snapshot.routes[at].upstream.clone().unwrap();
+    assert!(Arc::ptr_eq(&plugin(&before, "1"), &plugin(&after, "1")));
+    assert!(!Arc::ptr_eq(&plugin(&before, "2"), &plugin(&after, "2")));
+    assert!(Arc::ptr_eq(&upstream(&before, 0), &upstream(&after, 0)));
+    assert!(!Arc::ptr_eq(&upstream(&before, 1), &upstream(&after, 1)));
+}
+
+#[test]
+fn a_route_has_its_own_things_before_those_of_its_service() {
+    let resources = json!({
+        "upstreams": [{"id": "u", "nodes": {"127.0.0.1:83": 1}, "timeout": {"connect": 1, "send": 2, "read": 3}}],
+        "services": [
+            {"id": "s", "name": "svc", "upstream_id": "u", "hosts": ["a.test"], "plugins": {"mark": {"of": "service"}}},
+        ],
+        "routes": [
+            {"id": "1", "uri": "/1", "service_id": "s"},
+            {"id": "2", "uri": "/2", "service_id": "s", "upstream": nodes(82), "plugins": {"mark": {"of": "route"}}},
+            {"id": "3", "uri": "/3", "service_id": "s", "timeout": {"connect": 9, "send": 9, "read": 9}},
+        ],
+    });
+    let snapshot = Rc::new(Arc::new(compile(&resources, &Snapshot::empty()).unwrap()));
+    let find = |path: &str| {
+        MatchedRoute::find(&snapshot, "a.test", path.as_bytes(), &Method::GET).unwrap()
+    };
+    let chain = |path: &str| format!("{:?}", find(path).chain);
+    let node = |path: &str| {
+        let route = find(path);
+        route
+            .upstream
+            .as_ref()
+            .unwrap()
+            .only_node()
+            .unwrap()
+            .host_field
+            .clone()
+    };
+    assert!(chain("/1").contains("service"));
+    assert!(chain("/2").contains("route") && !chain("/2").contains("service"));
+    assert_eq!(
+        (node("/1"), node("/2")),
+        (
+            "127.0.0.1:83".parse().unwrap(),
+            "127.0.0.1:82".parse().unwrap()
+        )
+    );
+    assert_eq!(find("/1").timeout.read.as_secs(), 3);
+    assert_eq!(find("/3").timeout.read.as_secs(), 9);
+    assert_eq!(
+        find("/1").service.as_ref().unwrap().name.as_deref(),
+        Some("svc")
+    );
+    assert!(MatchedRoute::find(&snapshot, "b.test", b"/1", &Method::GET).is_none());
+}
+
+#[test]
+fn everything_that_does_not_hold_is_named_with_its_place() {
+    let resources = json!({
+        "services": [{"id": "s", "plugins": {"mark": {"bad": 1}}}],
+        "routes": [
+            {"id": "1", "uri": "/1", "plugins": {"nonsense": {}}},
+            {"id": "2", "uri": "/2", "status": 0, "plugins": {"mark": {"bad": 1}}},
+        ],
+    });
+    let invalid = compile(&resources, &Snapshot::empty()).unwrap_err();
+    let said: Vec<String> = invalid.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "service s: plugins.mark.bad: must not be",
+            "route 1: plugins.nonsense: unknown plugin [nonsense]; known are mark",
+            "route 2: plugins.mark.bad: must not be",
+        ]
+    );
+}
+
+#[test]
+fn a_route_that_is_switched_off_does_not_serve() {
+    let resources = json!({"routes": [
+        {"id": "off", "uri": "/a", "status": 0, "upstream": nodes(80)},
+        {"id": "on", "uri": "/*", "upstream": nodes(80)},
+    ]});
+    assert_eq!(
+        find(compile(&resources, &Snapshot::empty()).unwrap(), "/a")
+            .id
+            .as_str(),
+        "on"
+    );
+}

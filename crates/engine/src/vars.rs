@@ -1,0 +1,203 @@
+//! Variables by name, with nginx's meaning: what runners ask for by extra
+//! info and what templates such as `$remote_addr` stand for.
+//!
+//! Covers what is known in the request phases. What nginx knows only once
+//! there is a response is not here.
+
+use std::borrow::Cow;
+use std::time::UNIX_EPOCH;
+
+use http::{HeaderMap, Version, header};
+
+use crate::args::Args;
+use crate::exchange::Exchange;
+
+/// A variable's value; `None` where the name is unknown or has no value, as
+/// an absent header or argument.
+#[must_use]
+pub fn lookup<'a>(exchange: &'a Exchange, name: &str) -> Option<Cow<'a, [u8]>> {
+    if let Some(found) = of_request(exchange, name) {
+        return found;
+    }
+    if let Some(found) = of_connection(exchange, name) {
+        return found;
+    }
+    if let Some(found) = of_configuration(exchange, name) {
+        return found;
+    }
+    if let Some(field) = name.strip_prefix("http_") {
+        return joined(&exchange.headers, field);
+    }
+    if let Some(arg) = name.strip_prefix("arg_") {
+        let query = exchange.target.query()?;
+        return Args::raw(query, arg.as_bytes()).map(Cow::Borrowed);
+    }
+    if let Some(cookie) = name.strip_prefix("cookie_") {
+        return cookie_value(&exchange.headers, cookie.as_bytes()).map(Cow::Borrowed);
+    }
+    None
+}
+
+/// A variable that is known (outer) and perhaps has a value (inner).
+type Found<'a> = Option<Option<Cow<'a, [u8]>>>;
+
+fn text<'a>(text: impl ToString) -> Option<Cow<'a, [u8]>> {
+    Some(Cow::Owned(text.to_string().into_bytes()))
+}
+
+fn of_request<'a>(exchange: &'a Exchange, name: &str) -> Found<'a> {
+    let target = &exchange.target;
+    Some(match name {
+        "uri" | "document_uri" => Some(Cow::Borrowed(target.path())),
+        "request_uri" => Some(Cow::Borrowed(target.original().as_bytes())),
+        "args" | "query_string" => target
+            .query()
+            .filter(|query| !query.is_empty())
+            .map(Cow::Borrowed),
+        "is_args" => {
+            let some = target.query().is_some_and(|query| !query.is_empty());
+            Some(Cow::Borrowed(if some { b"?" } else { b"" }))
+        }
+        "request_method" => Some(Cow::Borrowed(exchange.method.as_str().as_bytes())),
+        "request_id" => Some(Cow::Borrowed(exchange.request_id().as_bytes())),
+        "request_time" => text(format!(
+            "{:.3}",
+            exchange.started.instant.elapsed().as_secs_f64()
+        )),
+        "msec" => {
+            let now = std::time::SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            text(format!("{:.3}", now.as_secs_f64()))
+        }
+        "server_protocol" => Some(Cow::Borrowed(protocol(exchange.version))),
+        "host" => Some(Cow::Borrowed(exchange.host.as_str().as_bytes())),
+        "content_type" => field(&exchange.headers, &header::CONTENT_TYPE),
+        "content_length" => field(&exchange.headers, &header::CONTENT_LENGTH),
+        "upstream_host" => field(&exchange.headers, &header::HOST),
+        "upstream_uri" => {
+            let uri = exchange.target.for_upstream().ok()?;
+            text(uri.as_str())
+        }
+        "request_body" => match &exchange.body {
+            crate::body::Body::Full(bytes) => Some(Cow::Borrowed(bytes)),
+            _ => None,
+        },
+        _ => return None,
+    })
+}
+
+fn of_connection<'a>(exchange: &'a Exchange, name: &str) -> Found<'a> {
+    let client = &exchange.client;
+    Some(match name {
+        "remote_addr" | "realip_remote_addr" => text(client.peer.ip().to_canonical()),
+        "remote_port" | "realip_remote_port" => text(client.peer.port()),
+        "binary_remote_addr" => Some(Cow::Owned(match client.peer.ip().to_canonical() {
+            std::net::IpAddr::V4(address) => address.octets().to_vec(),
+            std::net::IpAddr::V6(address) => address.octets().to_vec(),
+        })),
+        "server_addr" => text(client.local.ip().to_canonical()),
+        "server_port" => text(client.local.port()),
+        // nginx's name of the server block: APISIX has one, named "_".
+        "server_name" => Some(Cow::Borrowed(b"_")),
+        "scheme" => Some(Cow::Borrowed(client.scheme.as_bytes())),
+        "https" => Some(Cow::Borrowed(if client.scheme == "https" {
+            b"on"
+        } else {
+            b""
+        })),
+        "connection" => text(client.connection),
+        "connection_requests" => text(client.requests.get()),
+        "pid" => text(std::process::id()),
+        "hostname" => text(hostname()),
+        _ => return None,
+    })
+}
+
+fn of_configuration<'a>(exchange: &'a Exchange, name: &str) -> Found<'a> {
+    let route = exchange.route.as_deref();
+    Some(match name {
+        "route_id" => Some(Cow::Borrowed(route?.id.as_str().as_bytes())),
+        "route_name" => route?
+            .name
+            .as_deref()
+            .map(|name| Cow::Borrowed(name.as_bytes())),
+        "service_id" => route?
+            .service
+            .as_ref()
+            .map(|service| Cow::Borrowed(service.id.as_str().as_bytes())),
+        "service_name" => {
+            let name = route?.service.as_ref()?.name.as_deref()?;
+            Some(Cow::Borrowed(name.as_bytes()))
+        }
+        "matched_uri" => exchange
+            .route
+            .as_ref()
+            .map(|route| Cow::Borrowed(route.uri().as_bytes())),
+        "upstream_scheme" => Some(Cow::Borrowed(b"http")),
+        _ => return None,
+    })
+}
+
+fn protocol(version: Version) -> &'static [u8] {
+    match version {
+        Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2.0",
+        _ => b"HTTP/1.1",
+    }
+}
+
+fn field<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<Cow<'a, [u8]>> {
+    headers
+        .get(name)
+        .map(|value| Cow::Borrowed(value.as_bytes()))
+}
+
+/// `http_NAME`: dashes of the field's name are underscores in the variable's,
+/// and several values are joined with `, ` (`; ` for cookies), as nginx does.
+fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, [u8]>> {
+    let dashed = name.replace('_', "-");
+    let mut values = headers.get_all(&dashed).iter().peekable();
+    if values.peek().is_none() {
+        values = headers.get_all(name).iter().peekable();
+    }
+    let first = values.next()?;
+    if values.peek().is_none() {
+        return Some(Cow::Borrowed(first.as_bytes()));
+    }
+    let separator: &[u8] = if dashed.eq_ignore_ascii_case("cookie") {
+        b"; "
+    } else {
+        b", "
+    };
+    let mut all = first.as_bytes().to_vec();
+    for value in values {
+        all.extend_from_slice(separator);
+        all.extend_from_slice(value.as_bytes());
+    }
+    Some(Cow::Owned(all))
+}
+
+fn cookie_value<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
+    let fields = headers.get_all(header::COOKIE).iter();
+    fields
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
+        .find_map(|pair| {
+            let pair = pair.trim_ascii_start();
+            let at = memchr::memchr(b'=', pair)?;
+            pair[..at]
+                .trim_ascii_end()
+                .eq_ignore_ascii_case(name)
+                .then(|| pair[at + 1..].trim_ascii_end())
+        })
+}
+
+fn hostname() -> String {
+    // The kernel's name of this host, without a system call wrapper of our own.
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim_end().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

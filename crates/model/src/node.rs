@@ -171,7 +171,7 @@ mod tests {
             ("a b:80", "expected an IP address"),
             ("", "expected an IP address"),
             ("[x]:80", "expected an IP address"),
-            ("[::1", "invalid port"),
+            ("[::1", "expected an IP address"),
         ];
         for (address, message) in rows {
             let error = shown(address).unwrap_err();

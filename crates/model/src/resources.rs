@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::read::{At, Null, read};
+use crate::read::{At, Null, Object, read};
 use crate::{Faults, Id, Invalid, Kind, Place, PropertyPath, Route, Service, Upstream};
 
 /// All resources of one configuration.
@@ -25,21 +25,24 @@ impl Resources {
     /// reports all that is wrong in it. An entry without an id gets
     /// [one by its place](Id::of_entry).
     pub fn from_json(json: &Value) -> Result<Self, Faults> {
-        read(json, Null::IsAValue, Self::read)
+        read(json, Null::IsAValue, |at| {
+            let object = at.object()?;
+            let resources = Self::read(&object);
+            object.finish();
+            Some(resources)
+        })
     }
 
-    /// As [`Resources::from_json`], inside of a document.
-    pub fn read(at: &At<'_>) -> Option<Self> {
-        let object = at.object()?;
+    /// As [`Resources::from_json`], from an object that may hold more than resources.
+    pub fn read(object: &Object<'_>) -> Self {
         let routes = object.read("routes", |at| read_all(at, Route::read));
         let services = object.read("services", |at| read_all(at, Service::read));
         let upstreams = object.read("upstreams", |at| read_all(at, read_upstream));
-        object.finish();
-        Some(Self {
+        Self {
             routes: routes.unwrap_or_default(),
             services: services.unwrap_or_default(),
             upstreams: upstreams.unwrap_or_default(),
-        })
+        }
     }
 
     /// Whether all ids differ within their kind, and everything that is named by

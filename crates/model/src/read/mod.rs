@@ -162,16 +162,20 @@ impl<'a> At<'a> {
     pub fn boolean(&self) -> Option<bool> {
         match self.value {
             Value::Bool(value) => Some(*value),
+            // YAML 1.1 took these for booleans, and people still write them.
+            Value::String(text) if ["yes", "no", "on", "off"].contains(&text.as_str()) => {
+                self.wrong_type("boolean (true or false)")
+            }
             _ => self.wrong_type("boolean"),
         }
     }
 
     /// The value, which must be a whole number in this range.
     pub fn integer(&self, range: RangeInclusive<i64>) -> Option<i64> {
-        let Value::Number(number) = self.value else {
+        let Value::Number(written) = self.value else {
             return self.wrong_type("integer");
         };
-        let number = match (number.as_i64(), number.as_f64()) {
+        let number = match (written.as_i64(), written.as_f64()) {
             (Some(number), _) => i128::from(number),
             // As in Lua, 5.0 is a whole number; far ones saturate, and are out of range.
             (None, Some(float)) if float.fract() == 0.0 => float as i128,
@@ -179,9 +183,9 @@ impl<'a> At<'a> {
         };
         let (least, most) = range.into_inner();
         if number < i128::from(least) {
-            self.fault(format!("expected {number} to be at least {least}"));
+            self.fault(format!("expected {written} to be at least {least}"));
         } else if number > i128::from(most) {
-            self.fault(format!("expected {number} to be at most {most}"));
+            self.fault(format!("expected {written} to be at most {most}"));
         } else {
             return i64::try_from(number).ok();
         }

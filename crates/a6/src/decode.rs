@@ -11,6 +11,12 @@ use flatbuffers::{
 use crate::limits::{MAX_DEPTH, MAX_PAYLOAD, MAX_TABLES, max_apparent_size};
 use crate::{Message, RpcType};
 
+/// A vtable begins with its own length and its table's, 16 bits each.
+const MIN_VTABLE_LEN: u16 = 4;
+
+/// A table begins with the 32-bit distance to its vtable.
+const MIN_TABLE_LEN: u16 = 4;
+
 /// A message that can be read from a frame's payload.
 pub trait Decode<'a>: Message + Sized {
     /// Verifies `payload` and reads it. The message borrows from it.
@@ -151,8 +157,31 @@ where
         // Strings are read as byte vectors, whose length says all.
         ignore_missing_null_terminator: true,
     };
-    flatbuffers::root_with_opts::<T>(&options, payload)
-        .map_err(|error| DecodeError::from_verifier(M::NAME, error))
+    let root = flatbuffers::root_with_opts::<T>(&options, payload)
+        .map_err(|error| DecodeError::from_verifier(M::NAME, error))?;
+    if root_is_too_short(payload) {
+        let reason = "the root table has no room for itself".to_owned();
+        return Err(DecodeError::Malformed {
+            message: M::NAME,
+            reason,
+        });
+    }
+    Ok(root)
+}
+
+/// Whether the root table or its vtable claims to be shorter than its own
+/// beginning. The verifier lets that pass, so bytes that are all zero would be
+/// a message of defaults, such as "the request goes on".
+fn root_is_too_short(payload: &[u8]) -> bool {
+    let check = || {
+        let table = usize::try_from(u32::from_le_bytes(*payload.first_chunk()?)).ok()?;
+        let back = i32::from_le_bytes(*payload.get(table..)?.first_chunk()?);
+        let vtable = table.checked_add_signed(isize::try_from(back).ok()?.checked_neg()?)?;
+        let &[a, b, c, d] = payload.get(vtable..)?.first_chunk()?;
+        let (vtable_len, table_len) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+        Some(vtable_len >= MIN_VTABLE_LEN && table_len >= MIN_TABLE_LEN)
+    };
+    check() != Some(true)
 }
 
 /// A table with a union, read by `T`'s accessors but verified by

@@ -1,1 +1,45 @@
 //! The gateway's side of a plugin runner: calls, connections, conf tokens.
+//!
+//! A [`Runner`] is one configured runner, shared by all worker threads; the
+//! control thread tells it where the process listens. A [`Conf`] is what one
+//! route says to a runner's plugins; it is prepared there once, and named by a
+//! token from then on. [`Connections`] belong to one worker thread and make the
+//! calls; while a call runs, its [`Answers`] reply to the runner's questions.
+//!
+//! What happens is told to an [`Observer`]; what goes wrong with a call is a
+//! [`CallError`], which ends that call and its connection, and nothing else.
+//! Everything a runner sends is untrusted.
+//!
+//! Architecture invariants
+//! - No lock and no thread hop on the way of a call whose configuration is
+//!   prepared: what workers share is read through atomic pointers.
+//! - A token is only ever sent to the process that gave it.
+//! - A connection is used again only if nothing is left unread or unsent on it.
+//!   Whatever ends a call early, dropping its future included, closes it.
+//!
+//! Deliberately absent: the runner's process (that is the supervisor's), HTTP,
+//! and what an answer means for a request.
+
+mod attempts;
+mod call;
+mod close;
+mod conf;
+mod connection;
+mod connections;
+pub mod error;
+mod extra_info;
+mod flight;
+pub mod limits;
+mod observer;
+mod pool;
+mod process;
+mod runner;
+mod token;
+
+pub use close::CloseReason;
+pub use conf::Conf;
+pub use connections::Connections;
+pub use error::{BodyError, CallError, Stage};
+pub use extra_info::Answers;
+pub use observer::{Event, Observer};
+pub use runner::{Runner, Timeouts};

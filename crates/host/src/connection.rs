@@ -1,0 +1,297 @@
+//! One connection to a runner: frames out, frames in.
+//!
+//! A frame is written at once, whole wherever the socket takes it: runners
+//! exist that read a frame with a single `recv`. What does not go at once goes
+//! while the connection waits for the runner's bytes. So a runner that answers,
+//! or hangs up, before it has read everything is heard, and the two sides never
+//! wait for each other.
+
+use std::future::poll_fn;
+use std::io;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use outrigger_a6::{Frame, FrameDecoder};
+use rustix::net::sockopt;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+
+use crate::limits::{READ_AHEAD, SEND_BUFFER_DEFAULT};
+use crate::process::Process;
+use crate::runner::Shared;
+use crate::{CallError, CloseReason, Event, Stage};
+
+/// One connection. Closed when dropped.
+pub(crate) struct Connection {
+    stream: UnixStream,
+    decoder: FrameDecoder,
+    outbox: Outbox,
+    /// The runner does not take, or does not send, anything more.
+    broken: bool,
+    /// Whether a byte came since the call began.
+    heard: bool,
+    /// Whether it was idle before this call.
+    reused: bool,
+    idle_since: Instant,
+    /// The longest frame that fits into the send buffer, as far as is known.
+    send_buffer: usize,
+    process: Process,
+    generation: u64,
+    runner: Arc<Shared>,
+    close_reason: CloseReason,
+}
+
+/// What the socket did not take at once.
+#[derive(Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outbox {
+    fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.unsent().is_empty()
+    }
+
+    fn clear(&mut self) {
+        // With its memory: a frame that did not fit into a socket is a long one.
+        *self = Self::default();
+    }
+}
+
+impl Connection {
+    pub(crate) async fn open(
+        runner: &Arc<Shared>,
+        socket: &Path,
+        generation: u64,
+    ) -> io::Result<Self> {
+        // Before connecting: a sign of a restart that comes later is not about
+        // the process that this connection leads to, or about a later one.
+        let epoch = runner.epoch();
+        let stream = match UnixStream::connect(socket).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                runner.may_have_restarted();
+                return Err(error);
+            }
+        };
+        let process = Process::of(&stream, socket, epoch);
+        runner.event(Event::ConnectionOpened { pid: process.pid() });
+        Ok(Self {
+            stream,
+            decoder: FrameDecoder::new(),
+            outbox: Outbox::default(),
+            broken: false,
+            heard: false,
+            reused: false,
+            idle_since: Instant::now(),
+            send_buffer: SEND_BUFFER_DEFAULT,
+            process,
+            generation,
+            runner: Arc::clone(runner),
+            close_reason: CloseReason::Cancelled,
+        })
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        self.process
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// Whether the runner may have closed it before this call, and the call be
+    /// none the worse for it.
+    pub(crate) fn may_have_been_dead(&self) -> bool {
+        self.reused && !self.heard
+    }
+
+    /// Whether it was idle before this call.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// What to tell when it is dropped.
+    pub(crate) fn closes_as(&mut self, reason: CloseReason) {
+        self.close_reason = reason;
+    }
+
+    /// Sends `frame`, which goes on in the background of receiving where the
+    /// socket does not take all of it. That the runner has hung up is not an
+    /// error here: it may have answered before.
+    pub(crate) fn send(&mut self, frame: &[u8], during: Stage) -> Result<(), CallError> {
+        if self.broken {
+            return Ok(());
+        }
+        self.fit_send_buffer(frame.len());
+        if !self.outbox.is_empty() {
+            self.outbox.bytes.extend_from_slice(frame);
+            return Ok(());
+        }
+        let written = self.stream.try_write(frame);
+        match written {
+            Ok(written) => self.outbox.bytes.extend_from_slice(&frame[written..]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.outbox.bytes.extend_from_slice(frame);
+            }
+            Err(error) => self.write_failed(error, during)?,
+        }
+        Ok(())
+    }
+
+    /// The next whole frame among the bytes that came.
+    pub(crate) fn received(&mut self, during: Stage) -> Result<Option<Frame<'_>>, CallError> {
+        self.decoder
+            .next_frame()
+            .map_err(|source| CallError::BadFrame { during, source })
+    }
+
+    /// Waits until more bytes came, and sends what is to be sent meanwhile.
+    pub(crate) async fn exchange_bytes(&mut self, during: Stage) -> Result<(), CallError> {
+        poll_fn(|cx| {
+            if !self.outbox.is_empty() {
+                // To be written or not: what counts is what comes.
+                let _: Poll<()> = self.poll_send(cx, during)?;
+            }
+            let received = ready!(self.poll_receive(cx, during))?;
+            Poll::Ready(if received == 0 {
+                Err(self.closed(during))
+            } else {
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Waits until everything is sent, or never can be. Takes in what comes
+    /// meanwhile, so that the runner is not kept waiting by us.
+    pub(crate) async fn flush(&mut self, during: Stage) -> Result<(), CallError> {
+        poll_fn(|cx| {
+            while !self.outbox.is_empty() {
+                if self.poll_send(cx, during)?.is_ready() {
+                    break;
+                }
+                if self.decoder.buffer().len() >= READ_AHEAD {
+                    return Poll::Pending;
+                }
+                if ready!(self.poll_receive(cx, during))? == 0 {
+                    self.give_up_sending();
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Whether the next call may use it.
+    pub(crate) fn is_clean(&self) -> bool {
+        !self.broken && self.outbox.is_empty() && self.decoder.is_empty()
+    }
+
+    /// Between two calls. Only if it [is clean](Self::is_clean).
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.decoder.trim();
+        self.idle_since = now;
+        self.reused = true;
+        self.heard = false;
+    }
+
+    /// Whether the runner left an idle connection alone, as it should. Costs a
+    /// system call only if it did not.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let unread = self.stream.try_read(&mut [0]);
+        unread.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, during: Stage) -> Poll<Result<(), CallError>> {
+        while !self.outbox.is_empty() {
+            let stream = Pin::new(&mut self.stream);
+            match ready!(stream.poll_write(cx, self.outbox.unsent())) {
+                Ok(written) => self.outbox.sent += written,
+                Err(error) => self.write_failed(error, during)?,
+            }
+        }
+        self.outbox.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    /// How many bytes came; 0 at the end of the stream.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        during: Stage,
+    ) -> Poll<Result<usize, CallError>> {
+        let received = ready!(pin!(self.stream.read_buf(self.decoder.buffer())).poll(cx));
+        Poll::Ready(match received {
+            Ok(received) => {
+                self.heard |= received > 0;
+                Ok(received)
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+            Err(error) => Err(CallError::Io {
+                during,
+                source: Arc::new(error),
+            }),
+        })
+    }
+
+    fn write_failed(&mut self, error: io::Error, during: Stage) -> Result<(), CallError> {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                self.give_up_sending();
+                Ok(())
+            }
+            _ => Err(CallError::Io {
+                during,
+                source: Arc::new(error),
+            }),
+        }
+    }
+
+    fn give_up_sending(&mut self) {
+        self.outbox.clear();
+        self.broken = true;
+    }
+
+    fn closed(&mut self, during: Stage) -> CallError {
+        self.broken = true;
+        self.runner.may_have_restarted();
+        CallError::Closed {
+            during,
+            cut: self.decoder.finish().err(),
+        }
+    }
+
+    /// Where the system allows it; otherwise the frame goes in pieces.
+    fn fit_send_buffer(&mut self, len: usize) {
+        if len <= self.send_buffer {
+            return;
+        }
+        self.send_buffer = len;
+        // The kernel doubles what is set and tells what it doubled. The other
+        // half is its bookkeeping.
+        if sockopt::socket_send_buffer_size(&self.stream).is_ok_and(|size| size < 2 * len) {
+            let _ = sockopt::set_socket_send_buffer_size(&self.stream, len);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.runner.event(Event::ConnectionClosed {
+            reason: self.close_reason,
+        });
+    }
+}

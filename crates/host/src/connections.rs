@@ -1,0 +1,284 @@
+//! A worker's connections to runners, and the calls on them.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use outrigger_a6::{Encode, Encoder, extra_info, http_req_call, http_resp_call};
+use tokio::time::{Instant, timeout_at};
+
+use crate::attempts::{Attempts, Next, Used};
+use crate::call::{Call, Kind, RequestCall, ResponseCall, Step};
+use crate::connection::Connection;
+use crate::extra_info::Question;
+use crate::limits::LONGEST_TIME;
+use crate::pool::{Place, Pools};
+use crate::token::Token;
+use crate::{Answers, CallError, CloseReason, Conf, Event, Runner, Stage};
+
+/// A worker's connections to runners: as many as it has calls under way, and
+/// some idle ones. They stay on the worker's thread.
+///
+/// The future of a call may be dropped at any time. That closes its connection,
+/// and the runner may or may not have seen the call.
+#[derive(Default)]
+pub struct Connections {
+    pools: Pools,
+    encoder: RefCell<Encoder>,
+    last_id: Cell<u32>,
+}
+
+/// The parts of a call that stay the same when it is sent again.
+struct Job<'a, K: Kind> {
+    runner: &'a Runner,
+    conf: &'a Conf,
+    request: K::Request<'a>,
+    time_limit: Duration,
+}
+
+impl Connections {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Has a request pass through the plugins of `conf` in `runner`.
+    ///
+    /// The call may take `time_limit`, or what the runner is configured with,
+    /// from its first sending on. In `request`, `id` and `conf_token` are
+    /// filled in here. `on_reply` takes from the runner's answer what is to
+    /// stay.
+    ///
+    /// # Errors
+    /// [`CallError`]; `on_reply` was not called then.
+    pub async fn request_call<A: Answers, R>(
+        &self,
+        runner: &Runner,
+        conf: &Conf,
+        time_limit: Option<Duration>,
+        request: http_req_call::Request<'_>,
+        answers: &mut A,
+        on_reply: impl FnOnce(http_req_call::Response<'_>) -> R,
+    ) -> Result<R, CallError> {
+        let time_limit = time_limit
+            .unwrap_or(runner.timeouts().call)
+            .min(LONGEST_TIME);
+        let job = Job::<RequestCall> {
+            runner,
+            conf,
+            request,
+            time_limit,
+        };
+        self.call(&job, answers, on_reply).await
+    }
+
+    /// Has an upstream's response pass through the plugins of `conf` in
+    /// `runner`; otherwise as [`request_call`](Self::request_call).
+    ///
+    /// # Errors
+    /// [`CallError`]; `on_reply` was not called then.
+    pub async fn response_call<A: Answers, R>(
+        &self,
+        runner: &Runner,
+        conf: &Conf,
+        time_limit: Option<Duration>,
+        response: http_resp_call::Request<'_>,
+        answers: &mut A,
+        on_reply: impl FnOnce(http_resp_call::Response<'_>) -> R,
+    ) -> Result<R, CallError> {
+        let time_limit = time_limit
+            .unwrap_or(runner.timeouts().call)
+            .min(LONGEST_TIME);
+        let job = Job::<ResponseCall> {
+            runner,
+            conf,
+            request: response,
+            time_limit,
+        };
+        self.call(&job, answers, on_reply).await
+    }
+
+    /// Closes idle connections that are too old, that the runner closed, or
+    /// that lead to a process that calls do not go to any more. To be called
+    /// now and then, at best every few seconds: without calls, nothing else
+    /// notices.
+    pub fn sweep(&self) {
+        self.pools.sweep();
+    }
+
+    async fn call<K, A, R>(
+        &self,
+        job: &Job<'_, K>,
+        answers: &mut A,
+        on_reply: impl FnOnce(K::Response<'_>) -> R,
+    ) -> Result<R, CallError>
+    where
+        K: Kind,
+        A: Answers,
+    {
+        let result = self.attempt(job, answers, on_reply).await;
+        if let Err(error) = &result {
+            job.runner.shared().event(Event::CallFailed { error });
+        }
+        result
+    }
+
+    async fn attempt<K, A, R>(
+        &self,
+        job: &Job<'_, K>,
+        answers: &mut A,
+        on_reply: impl FnOnce(K::Response<'_>) -> R,
+    ) -> Result<R, CallError>
+    where
+        K: Kind,
+        A: Answers,
+    {
+        let place = self.pools.enter(job.runner.shared())?;
+        let mut on_reply = Some(on_reply);
+        let mut attempts = Attempts::default();
+        // Preparing and waiting for a process have time limits of their own,
+        // until the call was sent for the first time.
+        let (mut token, mut connection) = ready(job, &place, &mut attempts).await?;
+        let deadline = Instant::now() + job.time_limit;
+        let in_time = async {
+            loop {
+                let sent = self.exchange(job, &token, &mut connection, answers, &mut on_reply);
+                let error = match sent.await {
+                    Ok(result) => {
+                        place.give_back(connection);
+                        return Ok(result);
+                    }
+                    Err(error) => error,
+                };
+                connection.closes_as(CloseReason::Failed);
+                let used = Used {
+                    reused: connection.is_reused(),
+                    unheard: connection.may_have_been_dead(),
+                };
+                drop(connection);
+                match attempts.after(error, used) {
+                    Next::Fail(error) => return Err(error),
+                    Next::NewConnection(error) => {
+                        job.runner
+                            .shared()
+                            .event(Event::CallRepeated { error: &error });
+                    }
+                    Next::NewToken => {
+                        let (key, lost) = (job.conf.key(), token.value());
+                        job.runner
+                            .shared()
+                            .event(Event::TokenLost { key, token: lost });
+                        job.conf.void(&token);
+                    }
+                }
+                (token, connection) = ready(job, &place, &mut attempts).await?;
+            }
+        };
+        let timeout = CallError::Timeout {
+            stage: Stage::Call,
+            after: job.time_limit,
+        };
+        timeout_at(deadline, in_time).await.unwrap_or(Err(timeout))
+    }
+
+    /// One sending of a call, and its answer.
+    async fn exchange<K, A, R>(
+        &self,
+        job: &Job<'_, K>,
+        token: &Token,
+        connection: &mut Connection,
+        answers: &mut A,
+        on_reply: &mut Option<impl FnOnce(K::Response<'_>) -> R>,
+    ) -> Result<R, CallError>
+    where
+        K: Kind,
+        A: Answers,
+    {
+        let id = self.next_id();
+        let mut call = Call::<K>::new(id);
+        self.send(connection, &K::filled(job.request, id, token.value()))?;
+        loop {
+            let question = match connection.received(Stage::Call)? {
+                None => {
+                    connection.exchange_bytes(Stage::Call).await?;
+                    continue;
+                }
+                Some(frame) => match call.receive(frame)? {
+                    Step::Done(response) => {
+                        let on_reply = on_reply.take().expect("a call is done once");
+                        return Ok(on_reply(response));
+                    }
+                    Step::Answer(question) => question,
+                },
+            };
+            // Answers go one by one: a runner that asks and asks without
+            // reading must not have them pile up here.
+            connection.flush(Stage::Call).await?;
+            self.answer(connection, question, answers).await?;
+        }
+    }
+
+    async fn answer(
+        &self,
+        connection: &mut Connection,
+        question: Question,
+        answers: &mut impl Answers,
+    ) -> Result<(), CallError> {
+        let body = match question {
+            Question::Var(name) => {
+                let value = answers.var(&name);
+                let result = value.as_deref();
+                return self.send(connection, &extra_info::Response { result });
+            }
+            Question::RequestBody => answers.request_body().await.map_err(CallError::Body)?,
+            Question::ResponseBody => answers.response_body().await.map_err(CallError::Body)?,
+            Question::Nothing => None,
+        };
+        self.send(
+            connection,
+            &extra_info::Response {
+                result: body.as_deref(),
+            },
+        )
+    }
+
+    fn send(&self, connection: &mut Connection, message: &impl Encode) -> Result<(), CallError> {
+        let mut encoder = self.encoder.borrow_mut();
+        let frame = encoder
+            .encode(message)
+            .map_err(|source| CallError::TooLarge { source })?;
+        connection.send(frame, Stage::Call)
+    }
+
+    /// Never 0, which the Python runner refuses.
+    fn next_id(&self) -> u32 {
+        let id = self.last_id.get().checked_add(1).unwrap_or(1);
+        self.last_id.set(id);
+        id
+    }
+}
+
+/// A token and a connection to the process that gave it.
+async fn ready<K: Kind>(
+    job: &Job<'_, K>,
+    place: &Place,
+    attempts: &mut Attempts,
+) -> Result<(Token, Connection), CallError> {
+    loop {
+        let token = job.conf.token(job.runner).await?;
+        let idle = if attempts.need_new_connection() {
+            None
+        } else {
+            place.checkout()
+        };
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => job.runner.shared().connect().await?,
+        };
+        if connection.process() == token.process() {
+            return Ok((token, connection));
+        }
+        connection.closes_as(CloseReason::OtherProcess);
+        job.conf.void(&token);
+        attempts.token_is_useless()?;
+    }
+}

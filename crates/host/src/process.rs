@@ -1,0 +1,109 @@
+//! Which process is at the other end of a connection.
+//!
+//! Tokens are numbers that every process of a runner gives from 1 on, so a
+//! token must never reach another process than the one that gave it. The kernel
+//! tells who listens (SO_PEERCRED: the process that called `listen`). A number
+//! of a process can be given again, so its start time is part of the identity;
+//! it is read with every connection, since connections are rare and a number
+//! that looks familiar is just the case to be found out.
+//!
+//! A process that leaves the accepting to others, its children or whoever
+//! inherits its socket, counts as one with them.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use tokio::net::UnixStream;
+
+/// A process that listens, as far as it can be told from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Process {
+    /// The kernel showed it.
+    Seen {
+        pid: u32,
+        /// Start time in clock ticks since boot.
+        started: u64,
+    },
+    /// It is outside of our process namespace, or /proc is hidden. What can be
+    /// told is the file of its socket, which a restart has to make anew, and
+    /// how often its side was found closed.
+    Unseen {
+        pid: u32,
+        socket: SocketFile,
+        epoch: u64,
+    },
+}
+
+/// The identity of a socket's file; all zero where there is none to be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SocketFile {
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds: an inode's number is soon given again.
+    changed: (i64, i64),
+}
+
+impl Process {
+    /// The process that listens at the other end of `stream`, which was
+    /// connected to `socket`. `epoch` counts the signs of a restart so far.
+    pub(crate) fn of(stream: &UnixStream, socket: &Path, epoch: u64) -> Self {
+        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        let pid = pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+        match started(pid) {
+            Some(started) => Self::Seen { pid, started },
+            None => Self::Unseen {
+                pid,
+                socket: SocketFile::of(socket),
+                epoch,
+            },
+        }
+    }
+
+    /// Its number, where the kernel can tell.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let (Self::Seen { pid, .. } | Self::Unseen { pid, .. }) = *self;
+        (pid != 0).then_some(pid)
+    }
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Self {
+        fs::metadata(path).map_or_else(
+            |_| Self::default(),
+            |file| Self {
+                device: file.dev(),
+                inode: file.ino(),
+                changed: (file.ctime(), file.ctime_nsec()),
+            },
+        )
+    }
+}
+
+/// When a process started, in clock ticks since boot.
+fn started(pid: u32) -> Option<u64> {
+    if pid == 0 {
+        return None;
+    }
+    // Longer than any line of that file up to the field, name included.
+    let mut stat = [0; 512];
+    let len = File::open(format!("/proc/{pid}/stat"))
+        .ok()?
+        .read(&mut stat)
+        .ok()?;
+    start_time(&stat[..len])
+}
+
+/// The field `starttime` of a line of /proc/PID/stat, see proc(5).
+fn start_time(stat: &[u8]) -> Option<u64> {
+    // The process's name may hold spaces and parentheses; nothing after it does.
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    let after_name = str::from_utf8(&stat[name_end + 1..]).ok()?;
+    // Field 22 of the line, and the fields after the name begin with number 3.
+    after_name
+        .split_ascii_whitespace()
+        .nth(22 - 3)?
+        .parse()
+        .ok()
+}

@@ -1,1 +1,21 @@
-//! Listeners, workers and upstream connections: HTTP in and out.
+//! HTTP in and out: listeners, worker threads, client connections, upstream
+//! connections.
+//!
+//! Each worker is a thread with a runtime of its own; it accepts from its own
+//! listener (`SO_REUSEPORT`) and owns its client and upstream connections. A
+//! request never leaves its worker and crosses no lock. What a request means
+//! is the engine's; this crate moves its bytes.
+
+mod client_body;
+mod connection;
+mod current;
+mod drain;
+mod handler;
+pub mod limits;
+mod listener;
+mod server;
+mod upstream;
+mod worker;
+
+pub use listener::BindError;
+pub use server::{Bound, Running, Settings};

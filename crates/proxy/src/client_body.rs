@@ -1,0 +1,145 @@
+//! A request's body as it comes from the client: with a limit, a time limit,
+//! and a note of how far it is for whoever sends it on.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use outrigger_engine::body::{Body, BodyError};
+use outrigger_engine::response::Refusal;
+use tokio::time::{Instant, Sleep};
+
+use crate::server::Settings;
+
+/// How far a request's body has come; shared with the body itself.
+#[derive(Clone, Default)]
+pub(crate) struct Progress(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    /// When the last part came; `None` before the first and after the last.
+    moving_since: Option<Instant>,
+    refusal: Option<Refusal>,
+}
+
+impl Progress {
+    /// When a part of the body last came, while there are more to come.
+    pub(crate) fn moving_since(&self) -> Option<Instant> {
+        self.0.borrow().moving_since
+    }
+
+    /// Why the body could not be read to its end, if so.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.0.borrow().refusal.clone()
+    }
+
+    fn moved(&self, more: bool) {
+        self.0.borrow_mut().moving_since = more.then(Instant::now);
+    }
+
+    fn failed(&self, error: &BodyError) {
+        let mut state = self.0.borrow_mut();
+        state.moving_since = None;
+        state.refusal = Some(Refusal::from_request_body(error));
+    }
+}
+
+/// Wraps a request's body.
+///
+/// # Errors
+/// [`Refusal::BodyTooLarge`] where its announced length is over the limit.
+pub(crate) fn receive(
+    incoming: Incoming,
+    settings: &Settings,
+    progress: &Progress,
+) -> Result<Body, Refusal> {
+    if incoming.is_end_stream() {
+        return Ok(Body::Empty);
+    }
+    let limit = settings.max_body.unwrap_or(u64::MAX);
+    if incoming.size_hint().lower() > limit {
+        return Err(Refusal::from_request_body(&too_large(limit)));
+    }
+    progress.moved(true);
+    Ok(Body::Stream(Box::pin(ClientBody {
+        incoming,
+        left: limit,
+        limit,
+        timeout: settings.body_timeout,
+        deadline: None,
+        progress: progress.clone(),
+    })))
+}
+
+fn too_large(limit: u64) -> BodyError {
+    BodyError::TooLarge {
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+    }
+}
+
+struct ClientBody {
+    incoming: Incoming,
+    left: u64,
+    limit: u64,
+    timeout: Duration,
+    /// Set while the next part is waited for.
+    deadline: Option<Pin<Box<Sleep>>>,
+    progress: Progress,
+}
+
+impl ClientBody {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(part) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            let timeout = self.timeout;
+            let deadline = self
+                .deadline
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+            ready!(deadline.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyError::Timeout)));
+        };
+        self.deadline = None;
+        let frame = match part {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
+            Some(Ok(frame)) => frame,
+        };
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        match self.left.checked_sub(length) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Some(Err(too_large(self.limit)))),
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl http_body::Body for ClientBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let part = ready!(self.poll_part(cx));
+        match &part {
+            Some(Err(error)) => self.progress.failed(error),
+            Some(Ok(_)) => self.progress.moved(!self.incoming.is_end_stream()),
+            None => self.progress.moved(false),
+        }
+        Poll::Ready(part)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

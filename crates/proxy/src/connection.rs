@@ -1,0 +1,61 @@
+//! One client connection: requests come one after the other, each answered by
+//! the handler, until either side ends it.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use outrigger_engine::exchange::Client;
+use tokio::net::TcpStream;
+
+use crate::handler;
+use crate::worker::Worker;
+
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+    worker: Rc<Worker>,
+) {
+    let number = worker.engine.next_serial();
+    let trusted = worker
+        .settings
+        .trusted
+        .iter()
+        .any(|range| range.contains(peer.ip()));
+    let client = Rc::new(Client::new(peer, local, "http", number, trusted));
+    let mut member = worker.drain.join(number);
+    let settings = &worker.settings;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head_timeout)
+        .max_buf_size(settings.max_head.max(MIN_BUFFER))
+        .max_header_size(settings.max_head);
+    let service = service_fn(|request| {
+        let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
+        async move { Ok::<_, Infallible>(handler::handle(request, client, &worker).await) }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if member.poll_draining(cx) && !told {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        // The client's doing: it went away, or sent what is no HTTP and was
+        // told so.
+        tracing::debug!(%peer, %error, "a client connection ended early");
+    }
+}
+
+/// The least that the HTTP library takes for its buffer.
+const MIN_BUFFER: usize = 8192;

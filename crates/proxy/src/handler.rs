@@ -1,0 +1,71 @@
+//! One request: find its route, run its plugins, ask the upstream, answer.
+
+use std::rc::Rc;
+
+use http::{HeaderName, HeaderValue, Request, header};
+use hyper::body::Incoming;
+use outrigger_engine::body::Body;
+use outrigger_engine::exchange::{Client, Exchange};
+use outrigger_engine::plugin::Flow;
+use outrigger_engine::response::{Refusal, Response};
+use outrigger_engine::snapshot::MatchedRoute;
+
+use crate::client_body::{self, Progress};
+use crate::upstream;
+use crate::worker::Worker;
+
+const SERVER: HeaderValue =
+    HeaderValue::from_static(concat!("outrigger/", env!("CARGO_PKG_VERSION")));
+const UPSTREAM_STATUS: HeaderName = HeaderName::from_static("x-apisix-upstream-status");
+
+/// Answers one request; whatever goes wrong becomes a response.
+pub(crate) async fn handle(
+    request: Request<Incoming>,
+    client: Rc<Client>,
+    worker: &Rc<Worker>,
+) -> http::Response<Body> {
+    let mut response = match answer(request, client, worker).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.response(),
+    };
+    response.headers.insert(header::SERVER, SERVER);
+    let mut answer = http::Response::new(response.body);
+    *answer.status_mut() = response.status;
+    *answer.headers_mut() = response.headers;
+    answer
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    client: Rc<Client>,
+    worker: &Rc<Worker>,
+) -> Result<Response, Refusal> {
+    let (head, incoming) = request.into_parts();
+    let progress = Progress::default();
+    let body = client_body::receive(incoming, &worker.settings, &progress)?;
+    let mut exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
+    let route = MatchedRoute::find(
+        &worker.current.get(),
+        exchange.host.as_str(),
+        exchange.target.path(),
+        &exchange.method,
+    );
+    let route = route.ok_or(Refusal::NoRoute)?;
+    exchange.route = Some(route.clone());
+    let mut response = match route.chain.request(&mut exchange).await? {
+        Flow::Respond(response) => response,
+        Flow::Continue => {
+            let mut response = upstream::ask(&mut exchange, &route, worker, &progress).await?;
+            for edit in exchange.response_edits.drain(..) {
+                edit.apply(&mut response.headers);
+            }
+            if worker.settings.show_upstream_status || response.status.is_server_error() {
+                let status = HeaderValue::from(response.status.as_u16());
+                response.headers.insert(UPSTREAM_STATUS, status);
+            }
+            response
+        }
+    };
+    route.chain.response(&mut exchange, &mut response).await?;
+    Ok(response)
+}

@@ -1,0 +1,285 @@
+//! Asking the upstream: which failures lead to another node, which to a
+//! refusal.
+//!
+//! A node that cannot be connected to gives way to the next. After a request
+//! was sent it is repeated only if it can be (its body is no stream) and may be:
+//! on a connection that turns out to have been closed while idle, once, on a
+//! fresh one; on another node, where the method is not POST, LOCK or PATCH
+//! (nginx's `proxy_next_upstream` without `non_idempotent`).
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Uri, header};
+use hyper::body::Incoming;
+use outrigger_engine::body::Body;
+use outrigger_engine::exchange::Exchange;
+use outrigger_engine::headers::strip_hop_by_hop;
+use outrigger_engine::response::{Refusal, Response};
+use outrigger_engine::snapshot::Route;
+use outrigger_engine::upstream::{Address, Node, PassHost, Upstream};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::link::Link;
+use super::response_body::{Home, ResponseBody};
+use crate::client_body::Progress;
+use crate::worker::Worker;
+
+/// Sends the request of `exchange` to the route's upstream and returns the
+/// response, its body perhaps still to come.
+pub(crate) async fn ask(
+    exchange: &mut Exchange,
+    route: &Route,
+    worker: &Rc<Worker>,
+    progress: &Progress,
+) -> Result<Response, Refusal> {
+    let upstream = route.upstream.as_deref().ok_or(Refusal::NoUpstream)?;
+    let (mut index, mut node) = upstream.pick().ok_or(Refusal::NoUpstream)?;
+    let asking = Asking {
+        upstream,
+        route,
+        worker,
+        progress,
+    };
+    let mut tried = Vec::new();
+    loop {
+        let failure = match asking.node(exchange, node).await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        tracing::debug!(node = ?node.address, reason = failure.reason, "an upstream node failed");
+        tried.push(index);
+        let in_time = upstream
+            .retry_timeout
+            .is_none_or(|limit| exchange.started.instant.elapsed() < limit);
+        if !failure.may_go_on || tried.len() > upstream.retries || !in_time {
+            return Err(failure.refusal);
+        }
+        let Some(next) = upstream.pick_after(&tried) else {
+            return Err(failure.refusal);
+        };
+        (index, node) = next;
+    }
+}
+
+struct Asking<'a> {
+    upstream: &'a Upstream,
+    route: &'a Route,
+    worker: &'a Rc<Worker>,
+    progress: &'a Progress,
+}
+
+/// One node's failure.
+struct Failure {
+    refusal: Refusal,
+    /// Whether another node may be asked.
+    may_go_on: bool,
+    reason: &'static str,
+}
+
+impl Failure {
+    fn last(refusal: Refusal, reason: &'static str) -> Self {
+        Failure {
+            refusal,
+            may_go_on: false,
+            reason,
+        }
+    }
+}
+
+/// Why a response's head did not come.
+enum Lost {
+    /// The request was never written; here it is again.
+    Unsent(Box<Request<Body>>),
+    Broken,
+    Timeout,
+}
+
+impl Asking<'_> {
+    async fn node(&self, exchange: &mut Exchange, node: &Node) -> Result<Response, Failure> {
+        let begun = Instant::now();
+        let mut request = self.request(exchange, node)?;
+        let mut reused = self.worker.pool.take(&node.address);
+        loop {
+            let fresh = reused.is_none();
+            let mut link = match reused.take() {
+                Some(link) => link,
+                None => self.connect(exchange, &node.address, &mut request).await?,
+            };
+            exchange.upstream.address = Some(link.peer);
+            exchange.upstream.connect_time = Some(begun.elapsed());
+            let spare = request.body().replay();
+            match self.head(&mut link, request).await {
+                Ok(head) => {
+                    exchange.upstream.header_time = Some(begun.elapsed());
+                    exchange.upstream.status = Some(head.status());
+                    return Ok(self.response(head, link, node).await);
+                }
+                // The node may have closed an idle connection just as the request was written.
+                Err(Lost::Unsent(unsent)) if !fresh => request = *unsent,
+                Err(Lost::Broken) if !fresh && spare.is_some() => {
+                    exchange.body = spare.unwrap_or_default();
+                    request = self.request(exchange, node)?;
+                }
+                Err(lost) => return Err(self.failure(exchange, &lost, spare)),
+            }
+        }
+    }
+
+    /// What a failure after connecting means; puts the body back where it
+    /// can be sent again.
+    fn failure(&self, exchange: &mut Exchange, lost: &Lost, spare: Option<Body>) -> Failure {
+        if let Some(refusal) = self.progress.refusal() {
+            return Failure::last(refusal, "the request's body could not be read");
+        }
+        let (refusal, reason) = match lost {
+            Lost::Timeout => (Refusal::UpstreamTimeout, "it did not answer in time"),
+            Lost::Unsent(_) | Lost::Broken => (Refusal::UpstreamBroken, "it closed the connection"),
+        };
+        let repeatable = !matches!(exchange.method.as_str(), "POST" | "LOCK" | "PATCH");
+        let may_go_on = repeatable && spare.is_some();
+        exchange.body = spare.unwrap_or_default();
+        Failure {
+            refusal,
+            may_go_on,
+            reason,
+        }
+    }
+
+    fn request(&self, exchange: &mut Exchange, node: &Node) -> Result<Request<Body>, Failure> {
+        let internal = |reason| Failure::last(Refusal::Internal, reason);
+        let target = exchange.target.for_upstream();
+        let target = target.map_err(|_| internal("the target that plugins made is none"))?;
+        let mut request = Request::new(std::mem::take(&mut exchange.body));
+        *request.method_mut() = exchange.method.clone();
+        *request.uri_mut() = Uri::from(target);
+        let mut headers = exchange.headers_for_upstream();
+        match &self.upstream.pass_host {
+            PassHost::Pass => {}
+            PassHost::Node => {
+                headers.insert(header::HOST, node.host_field.clone());
+            }
+            PassHost::Rewrite(host) => {
+                headers.insert(header::HOST, host.clone());
+            }
+        }
+        if request.body().is_empty() && needs_length(&exchange.method) {
+            headers
+                .entry(header::CONTENT_LENGTH)
+                .or_insert(HeaderValue::from_static("0"));
+        }
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    async fn connect(
+        &self,
+        exchange: &mut Exchange,
+        address: &Address,
+        request: &mut Request<Body>,
+    ) -> Result<Link, Failure> {
+        let limit = self.route.timeout.connect;
+        let linked = tokio::time::timeout(limit, open(address)).await;
+        linked
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| {
+                // Nothing was sent: the whole request can go to another node.
+                exchange.body = std::mem::take(request.body_mut());
+                let timeout = error.kind() == io::ErrorKind::TimedOut;
+                tracing::warn!(?address, %error, "cannot connect to an upstream node");
+                let refusal = if timeout {
+                    Refusal::UpstreamTimeout
+                } else {
+                    Refusal::UpstreamUnreachable
+                };
+                Failure {
+                    refusal,
+                    may_go_on: true,
+                    reason: "it cannot be connected to",
+                }
+            })
+    }
+
+    /// Sends the request and waits for the head. The time limit runs from
+    /// when the request is sent; while its body moves, from the last part.
+    async fn head(
+        &self,
+        link: &mut Link,
+        request: Request<Body>,
+    ) -> Result<http::Response<Incoming>, Lost> {
+        let streams = matches!(request.body(), Body::Stream(_));
+        let limit = self.route.timeout.read.max(if streams {
+            self.route.timeout.send
+        } else {
+            Duration::ZERO
+        });
+        let mut sent = pin!(link.send(request));
+        let mut deadline = pin!(tokio::time::sleep(limit));
+        let answer = poll_fn(|cx| {
+            if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
+                return Poll::Ready(Some(answer));
+            }
+            while deadline.as_mut().poll(cx).is_ready() {
+                match self.progress.moving_since().map(|since| since + limit) {
+                    Some(later) if later > Instant::now() => deadline.as_mut().reset(later),
+                    _ => return Poll::Ready(None),
+                }
+            }
+            Poll::Pending
+        });
+        match answer.await {
+            None => Err(Lost::Timeout),
+            Some(Ok(head)) => Ok(head),
+            Some(Err(mut error)) => match error.take_message() {
+                Some(unsent) => Err(Lost::Unsent(Box::new(unsent))),
+                None => {
+                    tracing::debug!(error = %error.error(), "an upstream connection failed");
+                    Err(Lost::Broken)
+                }
+            },
+        }
+    }
+
+    async fn response(
+        &self,
+        head: http::Response<Incoming>,
+        mut link: Link,
+        node: &Node,
+    ) -> Response {
+        link.served += 1;
+        let (head, incoming) = head.into_parts();
+        let mut headers = head.headers;
+        strip_hop_by_hop(&mut headers);
+        let home = Home {
+            pool: Rc::clone(&self.worker.pool),
+            address: node.address.clone(),
+            keepalive: self.upstream.keepalive,
+        };
+        let body = ResponseBody::new(incoming, link, home, self.route.timeout.read);
+        Response {
+            status: head.status,
+            headers,
+            body: body.into_body().await,
+        }
+    }
+}
+
+fn needs_length(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+async fn open(address: &Address) -> io::Result<Link> {
+    let stream = match address {
+        Address::Socket(address) => TcpStream::connect(address).await?,
+        Address::Name(name, port) => TcpStream::connect((&**name, *port)).await?,
+    };
+    stream.set_nodelay(true)?;
+    let peer: SocketAddr = stream.peer_addr()?;
+    Link::new(stream, peer).await.map_err(io::Error::other)
+}

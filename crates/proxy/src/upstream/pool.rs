@@ -1,0 +1,83 @@
+//! A worker's idle upstream connections.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use outrigger_engine::upstream::{Address, Keepalive};
+use tokio::time::Instant;
+
+use super::link::Link;
+use crate::limits::MAX_IDLE_LINKS;
+
+#[derive(Default)]
+pub(crate) struct Pool {
+    idle: RefCell<HashMap<Address, Vec<Idle>>>,
+    /// How many links `idle` holds.
+    count: Cell<usize>,
+}
+
+struct Idle {
+    link: Link,
+    timeout: Duration,
+}
+
+impl Idle {
+    fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.link.idle_since) >= self.timeout
+    }
+}
+
+impl Pool {
+    /// The link to `address` that was used last, if one is usable.
+    pub(crate) fn take(&self, address: &Address) -> Option<Link> {
+        let mut idle = self.idle.borrow_mut();
+        let links = idle.get_mut(address)?;
+        let now = Instant::now();
+        while let Some(mut candidate) = links.pop() {
+            self.count.set(self.count.get() - 1);
+            if !candidate.is_over(now) && candidate.link.is_ready() {
+                return Some(candidate.link);
+            }
+        }
+        None
+    }
+
+    /// Puts a link aside after its response has been read to the end, unless
+    /// it cannot be used again or there are enough.
+    pub(crate) fn put(&self, address: &Address, mut link: Link, keepalive: &Keepalive) {
+        let spent = link.served >= keepalive.requests;
+        if spent || self.count.get() >= MAX_IDLE_LINKS || !link.is_ready() {
+            return;
+        }
+        link.idle_since = Instant::now();
+        let idle = Idle {
+            link,
+            timeout: keepalive.idle_timeout,
+        };
+        let mut links = self.idle.borrow_mut();
+        // A look-up by reference first: a node's key is cloned only once.
+        if let Some(links) = links.get_mut(address) {
+            if links.len() >= keepalive.size {
+                return;
+            }
+            links.push(idle);
+        } else if keepalive.size > 0 {
+            links.insert(address.clone(), vec![idle]);
+        } else {
+            return;
+        }
+        self.count.set(self.count.get() + 1);
+    }
+
+    /// Drops links that have been idle too long or that the node has closed.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        let mut idle = self.idle.borrow_mut();
+        for links in idle.values_mut() {
+            links.retain_mut(|idle| !idle.is_over(now) && idle.link.is_ready());
+        }
+        idle.retain(|_, links| !links.is_empty());
+        self.count.set(idle.values().map(Vec::len).sum());
+    }
+}

@@ -1,1 +1,6 @@
-//! Configuration sources: config.yaml and apisix.yaml.
+//! Configuration sources.
+mod env;
+pub mod limits;
+mod report;
+mod yaml;
+pub use report::*;

@@ -77,7 +77,7 @@ impl Attempts {
 fn is_connections_fault(error: &CallError, used: Used) -> bool {
     match error {
         CallError::Closed { .. } => used.unheard,
-        CallError::WrongId { .. } => used.reused,
+        CallError::WrongId { .. } | CallError::WrongType { .. } => used.reused,
         _ => false,
     }
 }

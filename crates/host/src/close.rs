@@ -8,7 +8,7 @@ use std::fmt;
 pub enum CloseReason {
     /// It had done what it was for: having one configuration prepared.
     Done,
-    /// The future of its call was dropped.
+    /// The future of its call was dropped, or the call took too long.
     Cancelled,
     /// Its call failed.
     Failed,

@@ -9,16 +9,16 @@ pub(crate) fn client() -> Rc<Client> {
     Rc::new(Client::new(peer, local, "http", 3, false))
 }
 
-pub(crate) fn try_exchange(request: http::request::Builder) -> Result<Exchange, Refusal> {
+pub(crate) fn try_exchange(request: request::Builder) -> Result<Exchange, Refusal> {
     let (head, ()) = request.body(()).unwrap().into_parts();
     Exchange::new(client(), Worker::new(), head, Body::Empty)
 }
 
-pub(crate) fn exchange(request: http::request::Builder) -> Exchange {
+pub(crate) fn exchange(request: request::Builder) -> Exchange {
     try_exchange(request).unwrap()
 }
 
-fn refused(request: http::request::Builder) -> u16 {
+fn refused(request: request::Builder) -> u16 {
     try_exchange(request).unwrap_err().status().as_u16()
 }
 

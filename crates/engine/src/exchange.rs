@@ -15,6 +15,7 @@ use crate::host_name::HostName;
 use crate::response::Refusal;
 use crate::snapshot::MatchedRoute;
 use crate::target::Target;
+use crate::upstream::PassHost;
 use crate::worker::Worker;
 
 /// The client's connection.
@@ -192,6 +193,20 @@ impl Exchange {
         headers
     }
 
+    /// The `Host` field that the upstream will be sent, as far as it is known
+    /// before a node is chosen: of several nodes with `pass_host: node` it is
+    /// not, and then it is the client's.
+    #[must_use]
+    pub fn host_for_upstream(&self) -> &HeaderValue {
+        let upstream = self.route.as_ref().and_then(|route| route.upstream.as_deref());
+        let instead = upstream.and_then(|upstream| match &upstream.pass_host {
+            PassHost::Pass => None,
+            PassHost::Node => upstream.only_node().map(|node| &node.host_field),
+            PassHost::Rewrite(host) => Some(host),
+        });
+        instead.or_else(|| self.headers.get(header::HOST)).unwrap_or(&NO_HOST)
+    }
+
     /// Replaces the body by bytes in memory and writes its length anew.
     pub fn set_body(&mut self, body: bytes::Bytes) {
         self.headers
@@ -199,6 +214,9 @@ impl Exchange {
         self.body = body.into();
     }
 }
+
+/// What stands for the host of an HTTP/1.0 request without one.
+static NO_HOST: HeaderValue = HeaderValue::from_static("-");
 
 fn bad_host() -> Refusal {
     Refusal::BadRequest("the Host field is not a host".into())
@@ -210,7 +228,7 @@ fn single_host(headers: &HeaderMap, version: Version) -> Result<HeaderValue, Ref
         (Some(host), None) => Ok(host.clone()),
         (Some(_), Some(_)) => Err(Refusal::BadRequest("there are several Host fields".into())),
         // HTTP/1.0 knows no Host field; such a request matches only routes without hosts.
-        (None, _) if version < Version::HTTP_11 => Ok(HeaderValue::from_static("-")),
+        (None, _) if version < Version::HTTP_11 => Ok(NO_HOST.clone()),
         (None, _) => Err(Refusal::BadRequest("there is no Host field".into())),
     }
 }

@@ -161,7 +161,10 @@ impl Asking<'_> {
         *request.uri_mut() = Uri::from(target);
         let mut headers = exchange.headers_for_upstream();
         match &self.upstream.pass_host {
-            PassHost::Pass => {}
+            // An HTTP/1.0 client may have sent none.
+            PassHost::Pass => {
+                headers.entry(header::HOST).or_insert_with(|| node.host_field.clone());
+            }
             PassHost::Node => {
                 headers.insert(header::HOST, node.host_field.clone());
             }

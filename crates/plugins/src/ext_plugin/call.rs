@@ -1,0 +1,104 @@
+//! A request as a runner is told of it, and the answers to its questions.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use outrigger_a6::{Entry, Method};
+use outrigger_engine::args::Arg;
+use outrigger_engine::body::Body;
+use outrigger_engine::exchange::Exchange;
+use outrigger_engine::limits::MAX_BUFFERED_BODY;
+use outrigger_engine::vars;
+use outrigger_host::{Answers, BodyError};
+
+/// A request's parts in the form that a call borrows.
+pub(super) struct Told<'a> {
+    pub(super) method: Method,
+    pub(super) src_ip: SourceIp,
+    pub(super) path: &'a [u8],
+    pub(super) args: Vec<Arg<'a>>,
+    pub(super) headers: Vec<Entry<'a>>,
+}
+
+impl<'a> Told<'a> {
+    /// `None` for a method that the protocol has no number for.
+    pub(super) fn new(exchange: &'a Exchange) -> Option<Self> {
+        Some(Told {
+            method: Method::from_bytes(exchange.method.as_str().as_bytes())?,
+            src_ip: SourceIp::new(exchange.client.peer.ip()),
+            path: exchange.target.path(),
+            args: exchange.target.args().collect(),
+            headers: headers(exchange),
+        })
+    }
+
+    pub(super) fn args(&self) -> Vec<Entry<'_>> {
+        let args = self.args.iter();
+        args.map(|arg| Entry { name: &arg.name, value: arg.value.as_deref() }).collect()
+    }
+}
+
+/// One entry per value, names in lower case; `host` is what the upstream will
+/// be sent.
+fn headers(exchange: &Exchange) -> Vec<Entry<'_>> {
+    let fields: &HeaderMap = &exchange.headers;
+    let mut entries = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        let value = if name == header::HOST { exchange.host_for_upstream() } else { value };
+        entries.push(Entry { name: name.as_str().as_bytes(), value: Some(value.as_bytes()) });
+    }
+    entries
+}
+
+/// 4 or 16 bytes; an IPv4 address that came in IPv6 clothing is 4.
+pub(super) enum SourceIp {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl SourceIp {
+    fn new(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => SourceIp::V4(address.octets()),
+            IpAddr::V6(address) => SourceIp::V6(address.octets()),
+        }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            SourceIp::V4(octets) => octets,
+            SourceIp::V6(octets) => octets,
+        }
+    }
+}
+
+/// Answers from an exchange whose body has been taken out for the time of the
+/// call.
+pub(super) struct FromExchange<'a> {
+    pub(super) exchange: &'a Exchange,
+    pub(super) body: &'a mut Body,
+}
+
+impl Answers for FromExchange<'_> {
+    fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let name = std::str::from_utf8(name).ok()?;
+        if name == "request_body" {
+            return match &*self.body {
+                Body::Full(bytes) => Some(Cow::Borrowed(bytes)),
+                _ => None,
+            };
+        }
+        vars::lookup(self.exchange, name)
+    }
+
+    async fn request_body(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let bytes = self.body.buffer(MAX_BUFFERED_BODY).await.map_err(BodyError::new)?;
+        Ok((!bytes.is_empty()).then_some(bytes))
+    }
+
+    async fn response_body(&mut self) -> Result<Option<Bytes>, BodyError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,224 @@
+//! What a runner wants done with a request: read from its answer, checked,
+//! and carried out.
+//!
+//! Runners are not trusted. A name, value or path that would break the framing
+//! of a message makes the whole answer bad; nothing of it is carried out then.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use outrigger_a6::{Entries, http_req_call};
+use outrigger_engine::args::{self, ArgEdit};
+use outrigger_engine::exchange::Exchange;
+use outrigger_engine::headers::{HeaderEdit, is_framing};
+use outrigger_engine::host_name::HostName;
+use outrigger_engine::response::Response;
+
+/// Most headers or arguments that one answer may name.
+pub(super) const MAX_ENTRIES: usize = 1000;
+
+/// An answer that cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadAnswer {
+    #[error("it names more than {MAX_ENTRIES} headers or arguments")]
+    TooManyEntries,
+    #[error("the header name {0:?} is none")]
+    HeaderName(String),
+    #[error("the header {0} has a value that no header can have")]
+    HeaderValue(HeaderName),
+    #[error("the header {0} says how the message is framed and cannot be changed")]
+    Framing(HeaderName),
+    #[error("the host is none")]
+    Host,
+    #[error("the path does not begin with a slash or has a CR, LF or NUL in it")]
+    Path,
+    #[error("the status {0} is none")]
+    Status(u16),
+}
+
+/// What a runner decided.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// Go on with the request as it is.
+    Continue,
+    /// Answer the client with this.
+    Stop(Response),
+    /// Go on with the request changed.
+    Rewrite(Rewrite),
+}
+
+/// Changes of a request, checked.
+#[derive(Debug, Default)]
+pub(super) struct Rewrite {
+    path: Option<Vec<u8>>,
+    headers: Vec<HeaderEdit>,
+    args: Vec<(Vec<u8>, Change)>,
+    response_headers: Vec<HeaderEdit>,
+    body: Option<Bytes>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Change {
+    Remove,
+    Set(Vec<u8>),
+    Append(Vec<u8>),
+}
+
+impl Decision {
+    /// Reads and checks an answer to the request with these headers.
+    pub(super) fn read(
+        answer: &http_req_call::Response<'_>,
+        request: &HeaderMap,
+    ) -> Result<Self, BadAnswer> {
+        Ok(match &answer.action {
+            None => Decision::Continue,
+            Some(http_req_call::Action::Stop(stop)) => Decision::Stop(response(stop)?),
+            Some(http_req_call::Action::Rewrite(rewrite)) => {
+                Decision::Rewrite(Rewrite::read(rewrite, request)?)
+            }
+        })
+    }
+}
+
+fn response(stop: &http_req_call::Stop<'_>) -> Result<Response, BadAnswer> {
+    let status = if stop.status == 0 { 200 } else { stop.status };
+    let status = StatusCode::from_u16(status).ok().filter(|status| !status.is_informational());
+    let status = status.ok_or(BadAnswer::Status(stop.status))?;
+    let mut response = Response::new(status, Bytes::copy_from_slice(stop.body));
+    for edit in header_edits(&stop.headers)? {
+        if is_framing(edit.name()) {
+            return Err(BadAnswer::Framing(edit.name().clone()));
+        }
+        edit.apply(&mut response.headers);
+    }
+    Ok(response)
+}
+
+impl Rewrite {
+    fn read(rewrite: &http_req_call::Rewrite<'_>, request: &HeaderMap) -> Result<Self, BadAnswer> {
+        let breaks = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
+        if rewrite.path.is_some_and(|path| path.first() != Some(&b'/') || path.iter().any(breaks)) {
+            return Err(BadAnswer::Path);
+        }
+        let mut headers = header_edits(&rewrite.headers)?;
+        for edit in &headers {
+            check_request_edit(edit, request)?;
+        }
+        headers.retain(|edit| !is_framing(edit.name()));
+        let mut response_headers = header_edits(&rewrite.resp_headers)?;
+        response_headers.retain(|edit| !is_kept_from_runners(edit.name()));
+        Ok(Rewrite {
+            path: rewrite.path.map(<[u8]>::to_vec),
+            headers,
+            args: arg_changes(&rewrite.args)?,
+            response_headers,
+            body: rewrite.body.map(Bytes::copy_from_slice),
+        })
+    }
+
+    /// Carries the changes out.
+    pub(super) fn apply(self, exchange: &mut Exchange) {
+        if let Some(path) = &self.path {
+            exchange.target.set_path(path);
+        }
+        if !self.args.is_empty() {
+            let edits = self.args.iter().map(|(name, change)| match change {
+                Change::Remove => ArgEdit::Remove(name),
+                Change::Set(value) => ArgEdit::Set(name, value),
+                Change::Append(value) => ArgEdit::Append(name, value),
+            });
+            let edits: Vec<ArgEdit<'_>> = edits.collect();
+            let query = exchange.target.query().unwrap_or_default();
+            let query = args::edit(query, &edits).map(Bytes::from);
+            exchange.target.set_query(query);
+        }
+        for edit in self.headers {
+            edit.apply(&mut exchange.headers);
+        }
+        exchange.response_edits.extend(self.response_headers);
+        if let Some(body) = self.body {
+            exchange.set_body(body);
+        }
+    }
+}
+
+/// A framing header may be named only with the value that it has; a request
+/// without a host cannot be sent.
+fn check_request_edit(edit: &HeaderEdit, request: &HeaderMap) -> Result<(), BadAnswer> {
+    let name = edit.name();
+    if is_framing(name) {
+        return match edit {
+            HeaderEdit::Set(_, value) if request.get(name) == Some(value) => Ok(()),
+            HeaderEdit::Remove(_) if !request.contains_key(name) => Ok(()),
+            _ => Err(BadAnswer::Framing(name.clone())),
+        };
+    }
+    if name == header::HOST {
+        return match edit {
+            HeaderEdit::Set(_, value) if HostName::parse(value).is_some() => Ok(()),
+            _ => Err(BadAnswer::Host),
+        };
+    }
+    Ok(())
+}
+
+/// Response headers that a request call cannot set; they are passed over, as
+/// in APISIX.
+fn is_kept_from_runners(name: &HeaderName) -> bool {
+    is_framing(name)
+        || matches!(
+            *name,
+            header::LOCATION
+                | header::SERVER
+                | header::WWW_AUTHENTICATE
+                | header::CONTENT_ENCODING
+                | header::CONTENT_TYPE
+                | header::CONTENT_LOCATION
+                | header::CONTENT_LANGUAGE
+        )
+}
+
+/// No value deletes; the first value of a name replaces, further ones append.
+fn header_edits(entries: &Entries<'_>) -> Result<Vec<HeaderEdit>, BadAnswer> {
+    limit(entries)?;
+    let mut edits: Vec<HeaderEdit> = Vec::with_capacity(entries.len());
+    for entry in entries.iter() {
+        let name = HeaderName::from_bytes(entry.name).map_err(|_| {
+            BadAnswer::HeaderName(String::from_utf8_lossy(entry.name).into_owned())
+        })?;
+        let Some(value) = entry.value else {
+            edits.push(HeaderEdit::Remove(name));
+            continue;
+        };
+        let Ok(value) = HeaderValue::from_bytes(value) else {
+            return Err(BadAnswer::HeaderValue(name));
+        };
+        edits.push(if edits.iter().any(|edit| *edit.name() == name) {
+            HeaderEdit::Append(name, value)
+        } else {
+            HeaderEdit::Set(name, value)
+        });
+    }
+    Ok(edits)
+}
+
+fn arg_changes(entries: &Entries<'_>) -> Result<Vec<(Vec<u8>, Change)>, BadAnswer> {
+    limit(entries)?;
+    let mut changes: Vec<(Vec<u8>, Change)> = Vec::with_capacity(entries.len());
+    for entry in entries.iter() {
+        let seen = changes.iter().any(|(name, _)| *name == entry.name);
+        let change = match entry.value {
+            None => Change::Remove,
+            Some(value) if seen => Change::Append(value.to_vec()),
+            Some(value) => Change::Set(value.to_vec()),
+        };
+        changes.push((entry.name.to_vec(), change));
+    }
+    Ok(changes)
+}
+
+fn limit(entries: &Entries<'_>) -> Result<(), BadAnswer> {
+    if entries.len() > MAX_ENTRIES { Err(BadAnswer::TooManyEntries) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
+use std::ops::Range;
 use std::slice;
 
-use flatbuffers::{ForwardsUOffset, Vector, VectorIter};
-
-use crate::generated::a6 as fb;
 use crate::show::{OptionalText, Text};
+use crate::wire::WireEntries;
 
 /// A name with a value, such as one header. Both are opaque bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -33,13 +32,10 @@ impl fmt::Debug for Entry<'_> {
 #[derive(Clone, Copy, Default)]
 pub struct Entries<'a>(Repr<'a>);
 
-type WireVector<'a> = Vector<'a, ForwardsUOffset<fb::TextEntry<'a>>>;
-
 #[derive(Clone, Copy)]
 enum Repr<'a> {
     Slice(&'a [Entry<'a>]),
-    /// Invariant: verified.
-    Wire(WireVector<'a>),
+    Wire(WireEntries<'a>),
 }
 
 impl Default for Repr<'_> {
@@ -49,16 +45,16 @@ impl Default for Repr<'_> {
 }
 
 impl<'a> Entries<'a> {
-    /// A verified vector; an absent one is an empty list.
-    pub(crate) fn from_wire(vector: Option<WireVector<'a>>) -> Self {
-        vector.map_or_else(Self::default, |vector| Self(Repr::Wire(vector)))
+    /// A list in a message.
+    pub(crate) fn from_wire(entries: WireEntries<'a>) -> Self {
+        Self(Repr::Wire(entries))
     }
 
     /// The entries in order.
     pub fn iter(&self) -> EntriesIter<'a> {
         EntriesIter(match self.0 {
             Repr::Slice(entries) => IterRepr::Slice(entries.iter()),
-            Repr::Wire(vector) => IterRepr::Wire(vector.iter()),
+            Repr::Wire(entries) => IterRepr::Wire(entries, 0..entries.len()),
         })
     }
 
@@ -66,7 +62,7 @@ impl<'a> Entries<'a> {
     pub fn len(&self) -> usize {
         match self.0 {
             Repr::Slice(entries) => entries.len(),
-            Repr::Wire(vector) => vector.len(),
+            Repr::Wire(entries) => entries.len(),
         }
     }
 
@@ -133,7 +129,7 @@ pub struct EntriesIter<'a>(IterRepr<'a>);
 #[derive(Clone)]
 enum IterRepr<'a> {
     Slice(slice::Iter<'a, Entry<'a>>),
-    Wire(VectorIter<'a, ForwardsUOffset<fb::TextEntry<'a>>>),
+    Wire(WireEntries<'a>, Range<usize>),
 }
 
 impl<'a> Iterator for EntriesIter<'a> {
@@ -142,14 +138,14 @@ impl<'a> Iterator for EntriesIter<'a> {
     fn next(&mut self) -> Option<Entry<'a>> {
         match &mut self.0 {
             IterRepr::Slice(entries) => entries.next().copied(),
-            IterRepr::Wire(entries) => entries.next().map(read),
+            IterRepr::Wire(entries, rest) => rest.next().map(|index| entries.get(index)),
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         match &self.0 {
             IterRepr::Slice(entries) => entries.size_hint(),
-            IterRepr::Wire(entries) => entries.size_hint(),
+            IterRepr::Wire(_, rest) => rest.size_hint(),
         }
     }
 }
@@ -158,7 +154,7 @@ impl DoubleEndedIterator for EntriesIter<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
             IterRepr::Slice(entries) => entries.next_back().copied(),
-            IterRepr::Wire(entries) => entries.next_back().map(read),
+            IterRepr::Wire(entries, rest) => rest.next_back().map(|index| entries.get(index)),
         }
     }
 }
@@ -170,12 +166,5 @@ impl FusedIterator for EntriesIter<'_> {}
 impl fmt::Debug for EntriesIter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-fn read(entry: fb::TextEntry<'_>) -> Entry<'_> {
-    Entry {
-        name: entry.name().bytes(),
-        value: entry.value().map(|value| value.bytes()),
     }
 }

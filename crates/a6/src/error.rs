@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::decode::{self, Decode, DecodeError};
+use crate::decode::{Decode, DecodeError};
 use crate::encode::write::{Root, Size, Write, Writer};
 use crate::generated::a6::err as fb;
 use crate::message::message;
+use crate::wire::Payload;
 
 /// What went wrong in the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,9 +66,10 @@ message!(Response, Error, "Err.Resp");
 
 impl<'a> Decode<'a> for Response {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let resp = decode::root::<Self, fb::Resp<'a>>(payload)?;
+        let payload = Payload::of::<Self>(payload);
+        let code = payload.root()?.u8("code", fb::Resp::VT_CODE)?;
         Ok(Self {
-            code: Code::from_u8(resp.code().0),
+            code: Code::from_u8(code),
         })
     }
 }

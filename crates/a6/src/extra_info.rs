@@ -3,13 +3,12 @@
 
 use std::fmt;
 
-use flatbuffers::{ForwardsUOffset, InvalidFlatbuffer, Verifier};
-
-use crate::decode::{self, Decode, DecodeError, UnionField, UnionTable, WithUnion};
+use crate::decode::{Decode, DecodeError};
 use crate::encode::write::{Root, Size, Write, Writer};
 use crate::generated::a6::extra_info as fb;
 use crate::message::{Message, message};
 use crate::show::{OptionalText, Text};
+use crate::wire::Payload;
 
 /// What a runner can ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,41 +39,26 @@ message!(Request<'_>, ExtraInfo, "ExtraInfo.Req");
 
 impl<'a> Decode<'a> for Request<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let req = decode::root::<Self, WithUnion<fb::Req<'a>>>(payload)?;
-        if let Some(var) = req.info_as_var() {
-            return Ok(Self(Info::Var(var.name().bytes())));
+        let payload = Payload::of::<Self>(payload);
+        let req = payload.root()?;
+        let info_type = req.u8("info_type", fb::Req::VT_INFO_TYPE)?;
+        if info_type == fb::Info::NONE.0 {
+            return Err(req.missing("info"));
         }
-        match req.info_type() {
+        let info = req.table("info", fb::Req::VT_INFO)?;
+        match fb::Info(info_type) {
+            fb::Info::Var => match info.bytes("name", fb::Var::VT_NAME)? {
+                Some(name) => Ok(Self(Info::Var(name))),
+                None => Err(info.missing("name")),
+            },
             fb::Info::ReqBody => Ok(Self(Info::ReqBody)),
             fb::Info::RespBody => Ok(Self(Info::RespBody)),
-            fb::Info::NONE => Err(DecodeError::Missing {
-                message: Self::NAME,
-                field: "info".to_owned(),
-            }),
             fb::Info(value) => Err(DecodeError::UnknownValue {
                 message: Self::NAME,
                 field: "info_type",
                 value,
             }),
         }
-    }
-}
-
-impl UnionTable for fb::Req<'_> {
-    fn verify(verifier: &mut Verifier<'_, '_>, pos: usize) -> Result<(), InvalidFlatbuffer> {
-        const INFO: UnionField = UnionField {
-            name: "info",
-            type_slot: fb::Req::VT_INFO_TYPE,
-            value_slot: fb::Req::VT_INFO,
-        };
-        let mut table = verifier.visit_table(pos)?;
-        decode::verify_union(&mut table, &INFO, |ty, v, pos| match fb::Info(ty) {
-            fb::Info::Var => v.verify_union_variant::<ForwardsUOffset<fb::Var<'_>>>("info", pos),
-            // The others have no fields; their value is not read.
-            _ => Ok(()),
-        })?;
-        table.finish();
-        Ok(())
     }
 }
 
@@ -130,9 +114,9 @@ impl fmt::Debug for Response<'_> {
 
 impl<'a> Decode<'a> for Response<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let resp = decode::root::<Self, fb::Resp<'a>>(payload)?;
+        let payload = Payload::of::<Self>(payload);
         Ok(Self {
-            result: resp.result().map(|result| result.bytes()),
+            result: payload.root()?.bytes("result", fb::Resp::VT_RESULT)?,
         })
     }
 }

@@ -3,9 +3,7 @@
 
 use std::fmt;
 
-use flatbuffers::{ForwardsUOffset, InvalidFlatbuffer, Verifier};
-
-use crate::decode::{self, Decode, DecodeError, UnionField, UnionTable, WithUnion};
+use crate::decode::{Decode, DecodeError};
 use crate::encode::write::{Root, Size, Write, Writer};
 use crate::entry::Entries;
 use crate::generated::a6::{self, httpreq_call as fb};
@@ -13,6 +11,7 @@ use crate::message::{Message, message};
 use crate::method::Method;
 use crate::prepare_conf::ConfToken;
 use crate::show::{OptionalText, Text};
+use crate::wire::{Payload, Table};
 
 /// The request as the gateway has it. Its body is asked for by
 /// [`extra_info`](crate::extra_info).
@@ -52,21 +51,22 @@ impl fmt::Debug for Request<'_> {
 
 impl<'a> Decode<'a> for Request<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let req = decode::root::<Self, fb::Req<'a>>(payload)?;
-        let a6::Method(method) = req.method();
+        let payload = Payload::of::<Self>(payload);
+        let req = payload.root()?;
+        let method = req.u8("method", fb::Req::VT_METHOD)?;
         let method = Method::from_u8(method).ok_or(DecodeError::UnknownValue {
             message: Self::NAME,
             field: "method",
             value: method,
         })?;
         Ok(Self {
-            id: req.id(),
-            src_ip: req.src_ip().map(|ip| ip.bytes()).unwrap_or_default(),
+            id: req.u32("id", fb::Req::VT_ID)?,
+            src_ip: req.bytes("src_ip", fb::Req::VT_SRC_IP)?.unwrap_or_default(),
             method,
-            path: req.path().map(|path| path.bytes()).unwrap_or_default(),
-            args: Entries::from_wire(req.args()),
-            headers: Entries::from_wire(req.headers()),
-            conf_token: ConfToken(req.conf_token()),
+            path: req.bytes("path", fb::Req::VT_PATH)?.unwrap_or_default(),
+            args: req.entries("args", fb::Req::VT_ARGS)?,
+            headers: req.entries("headers", fb::Req::VT_HEADERS)?,
+            conf_token: ConfToken(req.u32("conf_token", fb::Req::VT_CONF_TOKEN)?),
         })
     }
 }
@@ -164,76 +164,52 @@ message!(Response<'_>, HttpReqCall, "HTTPReqCall.Resp");
 
 impl<'a> Decode<'a> for Response<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let resp = decode::root::<Self, WithUnion<fb::Resp<'a>>>(payload)?;
-        let action = match resp.action_type() {
-            fb::Action::NONE => None,
-            fb::Action::Stop => resp
-                .action_as_stop()
-                .map(|stop| Action::Stop(Stop::read(&stop))),
-            fb::Action::Rewrite => resp
-                .action_as_rewrite()
-                .map(|rewrite| Action::Rewrite(Rewrite::read(&rewrite))),
-            fb::Action(value) => {
-                let field = "action_type";
-                return Err(DecodeError::UnknownValue {
-                    message: Self::NAME,
-                    field,
-                    value,
-                });
-            }
+        let payload = Payload::of::<Self>(payload);
+        let resp = payload.root()?;
+        let action_type = resp.u8("action_type", fb::Resp::VT_ACTION_TYPE)?;
+        let action = if action_type == fb::Action::NONE.0 {
+            None
+        } else {
+            let action = resp.table("action", fb::Resp::VT_ACTION)?;
+            Some(match fb::Action(action_type) {
+                fb::Action::Stop => Action::Stop(Stop::read(&action)?),
+                fb::Action::Rewrite => Action::Rewrite(Rewrite::read(&action)?),
+                fb::Action(value) => {
+                    let field = "action_type";
+                    return Err(DecodeError::UnknownValue {
+                        message: Self::NAME,
+                        field,
+                        value,
+                    });
+                }
+            })
         };
         Ok(Self {
-            id: resp.id(),
+            id: resp.u32("id", fb::Resp::VT_ID)?,
             action,
         })
     }
 }
 
 impl<'a> Stop<'a> {
-    fn read(stop: &fb::Stop<'a>) -> Self {
-        Self {
-            status: stop.status(),
-            headers: Entries::from_wire(stop.headers()),
-            body: stop.body().map(|body| body.bytes()).unwrap_or_default(),
-        }
+    fn read(stop: &Table<'_, 'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            status: stop.u16("status", fb::Stop::VT_STATUS)?,
+            headers: stop.entries("headers", fb::Stop::VT_HEADERS)?,
+            body: stop.bytes("body", fb::Stop::VT_BODY)?.unwrap_or_default(),
+        })
     }
 }
 
 impl<'a> Rewrite<'a> {
-    fn read(rewrite: &fb::Rewrite<'a>) -> Self {
-        Self {
-            path: rewrite.path().map(|path| path.bytes()),
-            headers: Entries::from_wire(rewrite.headers()),
-            args: Entries::from_wire(rewrite.args()),
-            resp_headers: Entries::from_wire(rewrite.resp_headers()),
-            body: rewrite.body().map(|body| body.bytes()),
-        }
-    }
-}
-
-impl UnionTable for fb::Resp<'_> {
-    fn verify(verifier: &mut Verifier<'_, '_>, pos: usize) -> Result<(), InvalidFlatbuffer> {
-        const ACTION: UnionField = UnionField {
-            name: "action",
-            type_slot: fb::Resp::VT_ACTION_TYPE,
-            value_slot: fb::Resp::VT_ACTION,
-        };
-        let mut table =
-            verifier
-                .visit_table(pos)?
-                .visit_field::<u32>("id", fb::Resp::VT_ID, false)?;
-        decode::verify_union(&mut table, &ACTION, |ty, v, pos| match fb::Action(ty) {
-            fb::Action::Stop => {
-                v.verify_union_variant::<ForwardsUOffset<fb::Stop<'_>>>("action", pos)
-            }
-            fb::Action::Rewrite => {
-                v.verify_union_variant::<ForwardsUOffset<fb::Rewrite<'_>>>("action", pos)
-            }
-            // Reported as unknown once the table is read.
-            _ => Ok(()),
-        })?;
-        table.finish();
-        Ok(())
+    fn read(rewrite: &Table<'_, 'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            path: rewrite.bytes("path", fb::Rewrite::VT_PATH)?,
+            headers: rewrite.entries("headers", fb::Rewrite::VT_HEADERS)?,
+            args: rewrite.entries("args", fb::Rewrite::VT_ARGS)?,
+            resp_headers: rewrite.entries("resp_headers", fb::Rewrite::VT_RESP_HEADERS)?,
+            body: rewrite.bytes("body", fb::Rewrite::VT_BODY)?,
+        })
     }
 }
 

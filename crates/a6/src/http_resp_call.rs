@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use crate::decode::{self, Decode, DecodeError};
+use crate::decode::{Decode, DecodeError};
 use crate::encode::write::{Root, Size, Write, Writer};
 use crate::entry::Entries;
 use crate::generated::a6::httpresp_call as fb;
 use crate::message::message;
 use crate::prepare_conf::ConfToken;
 use crate::show::OptionalText;
+use crate::wire::Payload;
 
 /// The response as the upstream gave it. Its body is asked for by
 /// [`extra_info`](crate::extra_info).
@@ -28,12 +29,13 @@ message!(Request<'_>, HttpRespCall, "HTTPRespCall.Req");
 
 impl<'a> Decode<'a> for Request<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let req = decode::root::<Self, fb::Req<'a>>(payload)?;
+        let payload = Payload::of::<Self>(payload);
+        let req = payload.root()?;
         Ok(Self {
-            id: req.id(),
-            status: req.status(),
-            headers: Entries::from_wire(req.headers()),
-            conf_token: ConfToken(req.conf_token()),
+            id: req.u32("id", fb::Req::VT_ID)?,
+            status: req.u16("status", fb::Req::VT_STATUS)?,
+            headers: req.entries("headers", fb::Req::VT_HEADERS)?,
+            conf_token: ConfToken(req.u32("conf_token", fb::Req::VT_CONF_TOKEN)?),
         })
     }
 }
@@ -82,12 +84,13 @@ impl fmt::Debug for Response<'_> {
 
 impl<'a> Decode<'a> for Response<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let resp = decode::root::<Self, fb::Resp<'a>>(payload)?;
+        let payload = Payload::of::<Self>(payload);
+        let resp = payload.root()?;
         Ok(Self {
-            id: resp.id(),
-            status: resp.status(),
-            headers: Entries::from_wire(resp.headers()),
-            body: resp.body().map(|body| body.bytes()),
+            id: resp.u32("id", fb::Resp::VT_ID)?,
+            status: resp.u16("status", fb::Resp::VT_STATUS)?,
+            headers: resp.entries("headers", fb::Resp::VT_HEADERS)?,
+            body: resp.bytes("body", fb::Resp::VT_BODY)?,
         })
     }
 }

@@ -53,6 +53,7 @@ mod message;
 mod method;
 pub mod prepare_conf;
 mod show;
+mod wire;
 
 pub use decode::{Decode, DecodeError};
 pub use decoder::FrameDecoder;

@@ -6,9 +6,6 @@ pub const HEADER_LEN: usize = 4;
 /// The longest payload a frame can announce, in bytes: its length has 24 bits.
 pub const MAX_PAYLOAD: usize = (1 << 24) - 1;
 
-/// How deep tables nest: a message, its union's value, a text entry.
-pub const MAX_DEPTH: usize = 3;
-
 /// Tables in one message, so at most about as many headers and arguments.
 ///
 /// A frame's length alone would allow four million references to one table.
@@ -16,10 +13,10 @@ pub const MAX_DEPTH: usize = 3;
 /// line hold 32 Ki arguments, and a header map of the `http` crate 32 Ki values.
 pub const MAX_TABLES: usize = 65_536;
 
-/// A message may refer to the same bytes more than once (FlatBuffers shares
-/// vtables, and writers may share strings). What it adds up to when every
-/// reference is read is at most this many times the payload's length, so work
-/// and copies of a reader stay linear in what was sent …
+/// A message may refer to the same bytes more than once: writers may share
+/// strings. All names, values and bodies together are at most this many times
+/// as long as the payload, so that work and copies of who reads them stay
+/// linear in what was sent …
 pub const APPARENT_SIZE_FACTOR: usize = 4;
 
 /// … or this many bytes, where that is more: room for small messages that

@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use crate::decode::{self, Decode, DecodeError};
+use crate::decode::{Decode, DecodeError};
 use crate::encode::write::{Root, Size, Write, Writer};
 use crate::entry::Entries;
 use crate::generated::a6::prepare_conf as fb;
 use crate::message::message;
 use crate::show::Text;
+use crate::wire::Payload;
 
 /// A runner's name for a configuration. It means nothing to another runner, nor
 /// to the same runner after a restart.
@@ -44,10 +45,11 @@ impl fmt::Debug for Request<'_> {
 
 impl<'a> Decode<'a> for Request<'a> {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let req = decode::root::<Self, fb::Req<'a>>(payload)?;
+        let payload = Payload::of::<Self>(payload);
+        let req = payload.root()?;
         Ok(Self {
-            conf: Entries::from_wire(req.conf()),
-            key: req.key().map(|key| key.bytes()).unwrap_or_default(),
+            conf: req.entries("conf", fb::Req::VT_CONF)?,
+            key: req.bytes("key", fb::Req::VT_KEY)?.unwrap_or_default(),
         })
     }
 }
@@ -76,9 +78,10 @@ message!(Response, PrepareConf, "PrepareConf.Resp");
 
 impl<'a> Decode<'a> for Response {
     fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let resp = decode::root::<Self, fb::Resp<'a>>(payload)?;
+        let payload = Payload::of::<Self>(payload);
+        let conf_token = payload.root()?.u32("conf_token", fb::Resp::VT_CONF_TOKEN)?;
         Ok(Self {
-            conf_token: ConfToken(resp.conf_token()),
+            conf_token: ConfToken(conf_token),
         })
     }
 }

@@ -1,9 +1,9 @@
 //! Payloads that no honest writer makes, put together field by field.
 
 use flatbuffers::{FlatBufferBuilder, TableFinishedWIPOffset, UnionWIPOffset, WIPOffset};
-use outrigger_a6::limits::{MAX_PAYLOAD, MAX_TABLES};
+use outrigger_a6::limits::MAX_PAYLOAD;
 use outrigger_a6::{
-    Decode as _, DecodeError, extra_info, http_req_call, http_resp_call, prepare_conf,
+    ConfToken, Decode as _, DecodeError, extra_info, http_req_call, http_resp_call, prepare_conf,
 };
 
 type Builder = FlatBufferBuilder<'static>;
@@ -75,7 +75,7 @@ fn entry(builder: &mut Builder, name: Option<&[u8]>, value: Option<&[u8]>) -> Wr
 #[track_caller]
 fn malformed<T: std::fmt::Debug>(result: Result<T, DecodeError>) -> String {
     match result {
-        Err(DecodeError::Malformed { reason, .. }) => reason,
+        Err(error @ DecodeError::Malformed { .. }) => error.to_string(),
         other => panic!("not refused as malformed: {other:?}"),
     }
 }
@@ -236,7 +236,7 @@ fn what_is_too_short_or_too_long_for_a_payload_is_malformed() {
     }
     let long = vec![0; MAX_PAYLOAD + 1];
     let reason = malformed(prepare_conf::Response::decode(&long));
-    assert_eq!(reason, "16777216 bytes, longer than a frame can be");
+    assert_eq!(reason, "PrepareConf.Resp: longer than a frame can be");
 }
 
 #[test]
@@ -253,16 +253,70 @@ fn a_vtable_must_have_room_for_its_own_beginning() {
 }
 
 #[test]
-fn the_root_must_be_inside_aligned_and_a_table() {
-    let decode = |bytes: &[u8]| malformed(prepare_conf::Response::decode(bytes));
-    assert_eq!(decode(&[8, 0, 0, 0]), "bytes 8 to 12 are outside of it");
+fn the_root_must_be_a_table_inside_the_payload() {
+    for bytes in [
+        [8, 0, 0, 0, 0, 0, 0, 0],         // behind the end
+        [6, 0, 0, 0, 0, 0, 0, 0],         // half behind the end
+        [255, 255, 255, 255, 0, 0, 0, 0], // far behind the end
+        [4, 0, 0, 0, 9, 0, 0, 0],         // its vtable before the beginning
+        [4, 0, 0, 0, 248, 255, 255, 255], // its vtable behind the end
+        [4, 0, 0, 0, 0, 0, 0, 128],       // its vtable as far off as can be
+    ] {
+        let error = malformed(prepare_conf::Response::decode(&bytes));
+        assert_eq!(error, "PrepareConf.Resp: not a table", "{bytes:?}");
+    }
+}
+
+#[test]
+fn an_entry_that_leads_out_of_the_payload_is_named_by_its_place() {
+    let mut builder = Builder::new();
+    let entries = [
+        entry(&mut builder, Some(b"a"), None),
+        entry(&mut builder, Some(b"b"), None),
+    ];
+    let mut bytes = prepare_conf_of(builder, &entries);
+    let name = bytes
+        .windows(5)
+        .position(|w| w == b"\x01\0\0\0b")
+        .expect("its name");
+    bytes[name] = 200;
+    let error = malformed(prepare_conf::Request::decode(&bytes));
     assert_eq!(
-        decode(&[5, 0, 0, 0, 0, 0, 0, 0, 0]),
-        "unaligned value at byte 5"
+        error,
+        "PrepareConf.Req: conf[1]: refers to bytes that are not there"
     );
+}
+
+#[test]
+fn a_list_longer_than_the_payload_is_refused_before_it_is_walked() {
+    let mut builder = Builder::new();
+    let list = builder.create_vector::<u32>(&[]);
+    let root = table(&mut builder, |builder| {
+        builder.push_slot_always(slot(0), list)
+    });
+    let mut bytes = payload(builder, root);
+    let count = bytes.len() - 4;
+    bytes[count..].copy_from_slice(&u32::MAX.to_le_bytes());
+    let error = malformed(prepare_conf::Request::decode(&bytes));
     assert_eq!(
-        decode(&[4, 0, 0, 0, 9, 0, 0, 0]),
-        "the table at byte 4 has no vtable"
+        error,
+        "PrepareConf.Req: conf: refers to bytes that are not there"
+    );
+}
+
+#[test]
+fn a_writer_that_does_not_align_is_understood() {
+    #[rustfmt::skip]
+    let bytes = [
+        11, 0, 0, 0,              // the root is at 11
+        0,                        // which makes everything after it odd
+        6, 0, 8, 0, 4, 0,         // its vtable: two lengths, and slot 0 at 4
+        6, 0, 0, 0, 9, 0, 0, 0,   // the vtable 6 bytes back; slot 0
+    ];
+    let conf_token = ConfToken(9);
+    assert_eq!(
+        prepare_conf::Response::decode(&bytes),
+        Ok(prepare_conf::Response { conf_token })
     );
 }
 
@@ -275,7 +329,7 @@ fn four_million_references_to_one_table_are_refused() {
     let bytes = prepare_conf_of(builder, &vec![entry; 4_000_000]);
     assert!(bytes.len() <= MAX_PAYLOAD);
     let reason = malformed(prepare_conf::Request::decode(&bytes));
-    assert_eq!(reason, format!("more than {MAX_TABLES} tables"));
+    assert_eq!(reason, "PrepareConf.Req: conf: too many entries");
 }
 
 #[test]
@@ -285,7 +339,10 @@ fn many_references_to_one_long_value_are_refused() {
     let entry = entry(&mut builder, Some(b"n"), Some(&vec![b'v'; 1 << 20]));
     let bytes = prepare_conf_of(builder, &[entry; 1000]);
     let reason = malformed(prepare_conf::Request::decode(&bytes));
-    assert_eq!(reason, "it refers too often to the same bytes");
+    assert_eq!(
+        reason,
+        "PrepareConf.Req: conf: the same bytes over and over"
+    );
 }
 
 #[test]

@@ -9,6 +9,11 @@ use crate::generated::a6 as fb;
 use crate::limits::{HEADER_LEN, MAX_PAYLOAD, MAX_TABLES, RETAINED_BUFFER};
 use crate::{Entries, Message, U24};
 
+/// What a table takes beside the bytes it refers to, roughly: an entry's is 12
+/// bytes, an offset to it 4, and two strings have lengths and padding. No harm
+/// comes of a wrong guess.
+const TABLE_ROOM: usize = 64;
+
 /// A message that can be written into a frame.
 pub trait Encode: Message + write::Write {}
 
@@ -105,7 +110,13 @@ fn encode<'w, M: Encode>(
             len: size.bytes,
         });
     }
-    writer.builder.reset();
+    if size.bytes > RETAINED_BUFFER {
+        // All at once: the builder would double, and clear and copy each time.
+        let around = size.tables.saturating_mul(TABLE_ROOM);
+        writer.builder = FlatBufferBuilder::with_capacity(size.bytes + around);
+    } else {
+        writer.builder.reset();
+    }
     let root = message.write(writer);
     // The header takes the place of FlatBuffers' own length prefix, so header
     // and payload are one piece without a copy.
@@ -203,5 +214,66 @@ pub(crate) mod write {
             }
             Some(self.builder.create_vector(&self.entries))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extra_info::Response;
+
+    #[test]
+    fn memory_of_a_large_message_is_given_back() {
+        let body = vec![b'x'; RETAINED_BUFFER];
+        let large = Response {
+            result: Some(&body),
+        };
+        let small = Response { result: Some(b"y") };
+        let mut encoder = Encoder::new();
+
+        encoder.encode(&large).unwrap();
+        assert!(encoder.capacity > RETAINED_BUFFER);
+        encoder.encode(&small).unwrap();
+        assert!(encoder.capacity <= RETAINED_BUFFER);
+
+        encoder.encode(&large).unwrap();
+        encoder.trim();
+        assert_eq!(encoder.capacity, 0);
+        assert!(encoder.encode(&small).unwrap().ends_with(b"y\0\0\0"));
+    }
+
+    #[test]
+    fn memory_of_ordinary_messages_is_kept() {
+        let mut encoder = Encoder::new();
+        let first = encoder
+            .encode(&Response { result: Some(b"y") })
+            .unwrap()
+            .as_ptr();
+        for _ in 0..100 {
+            assert_eq!(
+                encoder
+                    .encode(&Response { result: Some(b"y") })
+                    .unwrap()
+                    .as_ptr(),
+                first
+            );
+        }
+    }
+
+    #[test]
+    fn memory_for_a_large_message_is_taken_once() {
+        let body = vec![b'x'; 1 << 20];
+        let mut encoder = Encoder::new();
+        let len = encoder
+            .encode(&Response {
+                result: Some(&body),
+            })
+            .unwrap()
+            .len();
+        assert!(
+            encoder.capacity < len + 2 * TABLE_ROOM,
+            "{} bytes",
+            encoder.capacity
+        );
     }
 }

@@ -26,6 +26,11 @@ const WORD: usize = 4;
 /// Length of a vtable's beginning, its own length and its table's, in bytes.
 const VTABLE_HEADER: usize = 4;
 
+const NOT_A_TABLE: &str = "not a table";
+const NOT_THERE: &str = "refers to bytes that are not there";
+const TOO_MANY: &str = "too many entries";
+const SHARED_TOO_OFTEN: &str = "the same bytes over and over";
+
 /// A payload that is being read, and how much more of it may be.
 pub(crate) struct Payload<'a> {
     message: &'static str,
@@ -59,7 +64,7 @@ impl<'a> Payload<'a> {
     fn table(&self, field: &'static str, offset: usize) -> Result<Table<'_, 'a>, DecodeError> {
         self.take_tables(field, 1)?;
         let table = follow(self.bytes, offset).and_then(|pos| RawTable::at(self.bytes, pos));
-        let raw = table.ok_or_else(|| self.malformed(field, "not a table"))?;
+        let raw = table.ok_or_else(|| self.malformed(field, NOT_A_TABLE))?;
         Ok(Table {
             payload: self,
             field,
@@ -69,14 +74,14 @@ impl<'a> Payload<'a> {
 
     fn take_tables(&self, field: &'static str, count: usize) -> Result<(), DecodeError> {
         let left = self.tables_left.get().checked_sub(count);
-        let left = left.ok_or_else(|| self.malformed(field, "too many entries"))?;
+        let left = left.ok_or_else(|| self.malformed(field, TOO_MANY))?;
         self.tables_left.set(left);
         Ok(())
     }
 
     fn take_bytes(&self, field: &'static str, count: usize) -> Result<(), DecodeError> {
         let left = self.bytes_left.get().checked_sub(count);
-        let left = left.ok_or_else(|| self.malformed(field, "the same bytes over and over"))?;
+        let left = left.ok_or_else(|| self.malformed(field, SHARED_TOO_OFTEN))?;
         self.bytes_left.set(left);
         Ok(())
     }
@@ -127,7 +132,7 @@ impl<'p, 'a> Table<'p, 'a> {
         slot: VOffsetT,
     ) -> Result<Option<&'a [u8]>, DecodeError> {
         let bytes = self.raw.bytes(self.payload.bytes, slot);
-        let bytes = bytes.map_err(|OutOfBounds| self.out_of_bounds(field))?;
+        let bytes = bytes.map_err(|reason| self.malformed(field, reason))?;
         self.payload
             .take_bytes(field, bytes.map_or(0, <[u8]>::len))?;
         Ok(bytes)
@@ -156,7 +161,7 @@ impl<'p, 'a> Table<'p, 'a> {
             return Ok(Entries::default());
         };
         let list = follow(payload.bytes, offset).and_then(|pos| RawEntries::at(payload.bytes, pos));
-        let list = list.ok_or_else(|| self.out_of_bounds(field))?;
+        let list = list.ok_or_else(|| self.malformed(field, NOT_THERE))?;
         payload.take_tables(field, list.len)?;
         for index in 0..list.len {
             match list.get(index) {
@@ -166,7 +171,7 @@ impl<'p, 'a> Table<'p, 'a> {
                 Ok(None) => {
                     return Err(payload.missing(self.path(&format!("{field}[{index}].name"))));
                 }
-                Err(OutOfBounds) => return Err(self.out_of_bounds(&format!("{field}[{index}]"))),
+                Err(reason) => return Err(self.malformed(&format!("{field}[{index}]"), reason)),
             }
         }
         Ok(Entries::from_wire(WireEntries(list)))
@@ -185,13 +190,12 @@ impl<'p, 'a> Table<'p, 'a> {
         let Some(pos) = self.raw.slot(slot) else {
             return Ok([0; N]);
         };
-        read(self.payload.bytes, pos).ok_or_else(|| self.out_of_bounds(field))
+        read(self.payload.bytes, pos).ok_or_else(|| self.malformed(field, NOT_THERE))
     }
 
     #[cold]
-    fn out_of_bounds(&self, field: &str) -> DecodeError {
-        self.payload
-            .malformed(&self.path(field), "refers to bytes that are not there")
+    fn malformed(&self, field: &str, reason: &'static str) -> DecodeError {
+        self.payload.malformed(&self.path(field), reason)
     }
 
     fn path(&self, field: &str) -> String {
@@ -238,18 +242,16 @@ impl<'a> RawEntries<'a> {
         Some(Self { bytes, first, len })
     }
 
-    /// `None` where the entry has no name.
-    fn get(&self, index: usize) -> Result<Option<Entry<'a>>, OutOfBounds> {
+    /// `None` where the entry has no name; else what is wrong with it.
+    fn get(&self, index: usize) -> Result<Option<Entry<'a>>, &'static str> {
         use crate::generated::a6::TextEntry;
-        let pos = follow(self.bytes, self.first + index * WORD).ok_or(OutOfBounds)?;
-        let table = RawTable::at(self.bytes, pos).ok_or(OutOfBounds)?;
+        let pos = follow(self.bytes, self.first + index * WORD).ok_or(NOT_THERE)?;
+        let table = RawTable::at(self.bytes, pos).ok_or(NOT_A_TABLE)?;
         let value = table.bytes(self.bytes, TextEntry::VT_VALUE)?;
         let name = table.bytes(self.bytes, TextEntry::VT_NAME)?;
         Ok(name.map(|name| Entry { name, value }))
     }
 }
-
-struct OutOfBounds;
 
 #[derive(Clone, Copy)]
 struct RawTable<'a> {
@@ -284,7 +286,8 @@ impl<'a> RawTable<'a> {
         }
     }
 
-    fn bytes(&self, bytes: &'a [u8], slot: VOffsetT) -> Result<Option<&'a [u8]>, OutOfBounds> {
+    /// A vector of bytes; `None` where the slot is empty.
+    fn bytes(&self, bytes: &'a [u8], slot: VOffsetT) -> Result<Option<&'a [u8]>, &'static str> {
         let Some(offset) = self.slot(slot) else {
             return Ok(None);
         };
@@ -292,7 +295,7 @@ impl<'a> RawTable<'a> {
             let (len, rest) = bytes.get(pos..)?.split_first_chunk()?;
             rest.get(..usize::try_from(u32::from_le_bytes(*len)).ok()?)
         });
-        vector.map(Some).ok_or(OutOfBounds)
+        vector.map(Some).ok_or(NOT_THERE)
     }
 }
 

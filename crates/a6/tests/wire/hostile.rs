@@ -292,7 +292,7 @@ fn a_list_longer_than_the_payload_is_refused_before_it_is_walked() {
     let mut builder = Builder::new();
     let list = builder.create_vector::<u32>(&[]);
     let root = table(&mut builder, |builder| {
-        builder.push_slot_always(slot(0), list)
+        builder.push_slot_always(slot(0), list);
     });
     let mut bytes = payload(builder, root);
     let count = bytes.len() - 4;

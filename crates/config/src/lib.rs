@@ -1,6 +1,23 @@
-//! Configuration sources.
-mod env;
+//! Configuration sources: `config.yaml` and `apisix.yaml`.
+//!
+//! [`Settings`] is `config.yaml`, read once into values that are valid; [`Watch`] is
+//! `apisix.yaml`, read whenever it changes into resources of the model. Whatever is
+//! wrong with either comes as a [`Report`] of all problems, each with file,
+//! line, column and property.
+//!
+//! This crate deliberately applies nothing: it opens no socket, starts no process, writes no
+//! log line, and does not know what plugins' configurations mean. The environment
+//! is passed in ([`Env`]).
+
+pub mod apisix_yaml;
 pub mod limits;
+
+mod env;
 mod report;
+mod watch;
 mod yaml;
-pub use report::*;
+
+pub use apisix_yaml::Document;
+pub use env::Env;
+pub use report::{Location, Problem, Report};
+pub use watch::{Change, Watch};

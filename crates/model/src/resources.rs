@@ -45,16 +45,30 @@ impl Resources {
         }
     }
 
+    /// The ids of all resources of one kind, in their order.
+    pub fn ids(&self, kind: Kind) -> Vec<&Id> {
+        match kind {
+            Kind::Route => self.routes.iter().map(|route| &route.id).collect(),
+            Kind::Service => self.services.iter().map(|service| &service.id).collect(),
+            Kind::Upstream => self
+                .upstreams
+                .iter()
+                .filter_map(|it| it.id.as_ref())
+                .collect(),
+        }
+    }
+
     /// Whether all ids differ within their kind, and everything that is named by
-    /// its id is there. Returns all that is not so.
+    /// its id is there. Returns all that is not so; as long as several resources
+    /// have one id, that alone.
     pub fn check_references(&self) -> Result<(), Vec<Invalid>> {
         let mut check = Check::default();
-        let upstreams = check.ids(
-            Kind::Upstream,
-            self.upstreams.iter().filter_map(|it| it.id.as_ref()),
-        );
-        let services = check.ids(Kind::Service, self.services.iter().map(|it| &it.id));
-        check.ids(Kind::Route, self.routes.iter().map(|it| &it.id));
+        let upstreams = check.unique(Kind::Upstream, self.ids(Kind::Upstream));
+        let services = check.unique(Kind::Service, self.ids(Kind::Service));
+        check.unique(Kind::Route, self.ids(Kind::Route));
+        if !check.found.is_empty() {
+            return Err(check.found);
+        }
         for service in &self.services {
             let by = (Kind::Service, &service.id);
             check.reference(by, &service.upstream_id, (Kind::Upstream, &upstreams));
@@ -90,16 +104,13 @@ struct Check {
 }
 
 impl Check {
-    /// The ids of all resources of one kind; reports those that several have.
-    fn ids<'r>(&mut self, kind: Kind, ids: impl Iterator<Item = &'r Id>) -> HashSet<&'r Id> {
+    /// The ids of one kind as a set; reports those that several resources have.
+    fn unique<'r>(&mut self, kind: Kind, ids: Vec<&'r Id>) -> HashSet<&'r Id> {
         let mut seen = HashSet::new();
         for id in ids {
             if !seen.insert(id) {
-                self.report(
-                    (kind, id),
-                    "id",
-                    format!("another {kind} has the id {id} too"),
-                );
+                let message = format!("another {kind} has the id {id} too");
+                self.report((kind, id), "id", message);
             }
         }
         seen

@@ -396,29 +396,47 @@ fn all_faults_of_all_resources_are_found_at_once() {
     );
 }
 
+/// What the references of such resources are found to be.
+fn checked(resources: Value) -> Vec<String> {
+    let resources = Resources::from_json(&resources).expect("resources");
+    let found = resources.check_references().err().unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
+}
+
 #[test]
-fn references_and_ids_are_checked_together() {
-    let node = json!({"127.0.0.1:80": 1});
-    let resources = Resources::from_json(&json!({
-        "routes": [
-            {"id": "a", "uri": "/a", "service_id": "none"},
-            {"id": "a", "uri": "/b", "upstream_id": 9},
-            {"uri": "/c", "service_id": "s", "upstream_id": "2"},
-        ],
-        "services": [{"id": "s", "upstream_id": "gone"}],
-        "upstreams": [{"id": 2, "nodes": node}, {"nodes": node}, {"id": "arr_2", "nodes": node}],
-    }))
-    .unwrap();
-    let found = resources.check_references().unwrap_err();
-    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+fn ids_differ_within_their_kind() {
+    let route = |id: &str| json!({"id": id, "uri": "/a", "service_id": "none"});
+    let found = checked(json!({
+        "routes": [route("a"), route("b"), route("a")],
+        "services": [{"id": "a"}],
+        "upstreams": [{"id": 2, "nodes": {}}, {"nodes": {}}, {"id": "arr_2", "nodes": {}}],
+    }));
     assert_eq!(
-        lines,
+        found,
         [
             "upstream arr_2: id: another upstream has the id arr_2 too",
             "route a: id: another route has the id a too",
+        ],
+    );
+}
+
+#[test]
+fn what_is_named_must_be_there() {
+    let found = checked(json!({
+        "routes": [
+            {"id": "a", "uri": "/a", "service_id": "none"},
+            {"id": "b", "uri": "/b", "upstream_id": 9},
+            {"uri": "/c", "service_id": "s", "upstream_id": "2"},
+        ],
+        "services": [{"id": "s", "upstream_id": "gone"}],
+        "upstreams": [{"id": 2, "nodes": {}}],
+    }));
+    assert_eq!(
+        found,
+        [
             "service s: upstream_id: there is no upstream with the id gone",
             "route a: service_id: there is no service with the id none",
-            "route a: upstream_id: there is no upstream with the id 9",
+            "route b: upstream_id: there is no upstream with the id 9",
         ],
     );
 }

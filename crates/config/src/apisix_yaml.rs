@@ -1,0 +1,177 @@
+//! `apisix.yaml`: all resources in one file.
+//!
+//! What counts ends at a line `#END`. A file without it is still being written, and is
+//! never taken. References between resources are checked here; what plugins' configurations
+//! mean is not: whoever finds a fault there gets it
+//! [traced back](Document::report) to its line.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use outrigger_model::read::{At, Null, read};
+use outrigger_model::{Faults, Id, Invalid, Kind, Place, PropertyPath, Resources};
+use serde_json::{Map, Value};
+
+use crate::env::{Env, substitute};
+use crate::report::{Location, Problem, Report};
+use crate::yaml::{self, Marks};
+
+/// The line that ends the file.
+const END: &str = "#END";
+
+/// Keys of `apisix.yaml` that APISIX has and this gateway does not support.
+const UNSUPPORTED: [&str; 10] = [
+    "consumers",
+    "consumer_groups",
+    "global_rules",
+    "plugin_configs",
+    "plugin_metadata",
+    "plugins",
+    "protos",
+    "secrets",
+    "ssls",
+    "stream_routes",
+];
+
+/// Where the resources of a file stand in it. It holds no values.
+#[derive(Debug)]
+pub struct Document {
+    file: PathBuf,
+    marks: Marks,
+    /// The place of each resource in the array of its kind.
+    places: HashMap<(Kind, Id), usize>,
+}
+
+impl Document {
+    /// Where a property of a resource stands, or what is nearest above it. None
+    /// if the file has no such resource.
+    pub fn locate(&self, place: &Place) -> Option<Location> {
+        self.path_of(place).map(|path| self.marks.locate(&path))
+    }
+
+    /// A report on what is wrong with these resources. None if nothing is.
+    pub fn report(&self, found: impl IntoIterator<Item = Invalid>) -> Option<Report> {
+        let problems = found.into_iter().map(|Invalid { at, message }| {
+            let Some(path) = self.path_of(&at) else {
+                return Problem::of_file(format!("{at}: {message}"));
+            };
+            let location = Some(self.marks.locate(&path));
+            Problem {
+                location,
+                path,
+                message,
+            }
+        });
+        Report::new(&self.file, problems.collect())
+    }
+
+    fn path_of(&self, place: &Place) -> Option<PropertyPath> {
+        let index = *self.places.get(&(place.kind, place.id.clone()))?;
+        let resource = PropertyPath::root().key(place.kind.plural()).index(index);
+        Some(resource.join(&place.path))
+    }
+}
+
+/// Whether the file is complete: it has its `#END`.
+pub(crate) fn is_complete(text: &str) -> bool {
+    before_end(text).is_some()
+}
+
+/// Reads the text of `file`, or reports all that is wrong with it.
+pub fn parse(text: &str, file: &Path, env: &Env<'_>) -> Result<(Document, Resources), Report> {
+    let fail = |problem| Report::of_one(file, problem);
+    let Some(text) = before_end(text) else {
+        let message = "there is no line #END: the file is not complete";
+        return Err(fail(Problem::of_file(message)));
+    };
+    let mut tree = yaml::parse(text).map_err(fail)?;
+    if let Some(report) = Report::new(file, substitute(&mut tree, env)) {
+        return Err(report);
+    }
+    let (value, marks) = tree.split();
+    let resources = read_resources(value).map_err(|faults| {
+        let problems = problems_of(faults, &marks);
+        Report::new(file, problems).expect("there is at least one fault")
+    })?;
+    let document = Document {
+        file: file.to_owned(),
+        places: places_of(&resources),
+        marks,
+    };
+    let broken = resources.check_references().err().unwrap_or_default();
+    match document.report(broken) {
+        Some(report) => Err(report),
+        None => Ok((document, resources)),
+    }
+}
+
+/// The faults of a document, with their positions.
+pub(crate) fn problems_of(faults: Faults, marks: &Marks) -> Vec<Problem> {
+    let problems = faults.into_iter().map(|fault| Problem {
+        location: Some(marks.locate(&fault.path)),
+        path: fault.path,
+        message: fault.message,
+    });
+    problems.collect()
+}
+
+/// The text before the line `#END`. That line begins at the margin, where no text of
+/// several lines that is a value could have it.
+fn before_end(text: &str) -> Option<&str> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == END {
+            return Some(&text[..start]);
+        }
+        start += line.len();
+    }
+    None
+}
+
+fn read_resources(value: Value) -> Result<Resources, Faults> {
+    let value = without_empty_keys(value);
+    read(&value, Null::IsAValue, |at| {
+        let object = at.object()?;
+        for key in UNSUPPORTED {
+            if let Some(at) = object.get(key)
+                && !is_empty(&at)
+            {
+                at.fault(format!("{key:?} is not supported yet: remove it"));
+            }
+        }
+        let resources = Resources::read(&object);
+        object.finish();
+        Some(resources)
+    })
+}
+
+/// A file of comments only, and a key with nothing after it, are as good as none.
+fn without_empty_keys(value: Value) -> Value {
+    match value {
+        Value::Null => Value::Object(Map::new()),
+        Value::Object(mut properties) => {
+            properties.retain(|_, value| !value.is_null());
+            Value::Object(properties)
+        }
+        other => other,
+    }
+}
+
+fn is_empty(at: &At<'_>) -> bool {
+    match at.value() {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(properties) => properties.is_empty(),
+        _ => false,
+    }
+}
+
+fn places_of(resources: &Resources) -> HashMap<(Kind, Id), usize> {
+    let mut places = HashMap::new();
+    for kind in Kind::ALL {
+        for (index, id) in resources.ids(kind).into_iter().enumerate() {
+            // Of two with the same id, the later one is the one to point at.
+            places.insert((kind, id.clone()), index);
+        }
+    }
+    places
+}

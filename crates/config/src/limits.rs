@@ -1,0 +1,33 @@
+//! Every bound of this crate.
+
+use std::time::Duration;
+
+/// Largest configuration file that is read, in bytes.
+pub const FILE_LEN: u64 = 256 * 1024 * 1024;
+/// Most nodes (scalars, sequences and mappings) of a YAML document; 10,000 routes
+/// of a hundred properties each fit in twice.
+pub const YAML_NODES: usize = 4_000_000;
+/// Most parser events of a YAML document: each node has one or two.
+pub const YAML_EVENTS: usize = 2 * YAML_NODES;
+/// Deepest nesting of a YAML document. The parser recurses this deep, and unoptimised
+/// takes 40 KiB of stack for each level; a thread has 2 MiB.
+pub const YAML_DEPTH: usize = 32;
+/// Most problems that a report shows; a count stands for the others.
+pub const SHOWN_PROBLEMS: usize = 50;
+/// How often a watched file is looked at.
+pub const WATCH_PERIOD: Duration = Duration::from_millis(200);
+/// How long a watched file may be absent or unfinished before that is reported:
+/// whoever replaces it may need a moment.
+pub const WATCH_PATIENCE: Duration = Duration::from_secs(1);
+/// A file that was changed within this time is read again even if its metadata
+/// stayed the same: two changes within one tick of the file system's clock look alike.
+pub const WATCH_CLOCK_DOUBT: Duration = Duration::from_secs(2);
+/// Longest path of a unix socket, in bytes (`sun_path` of Linux holds one more for a NUL).
+pub const SOCKET_PATH_LEN: usize = 107;
+/// Longest time that a setting can ask for. One that is longer is a slip of the
+/// unit, and would overflow deadlines.
+pub const LONGEST_DURATION: Duration = outrigger_model::limits::LONGEST_DURATION;
+/// Most worker threads.
+pub const WORKERS: i64 = 1024;
+/// Longest name of a runner, in characters.
+pub const RUNNER_NAME_CHARS: usize = 64;

@@ -1,0 +1,190 @@
+//! Watching `apisix.yaml`.
+//!
+//! The file is looked at again and again, by its path: that works for whatever replaces
+//! a file (writing, renaming, turning a symbolic link) on whatever file system, which
+//! notifications of the kernel do not.
+
+use std::fs::{self, File, Metadata};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use outrigger_model::Resources;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use crate::apisix_yaml::{self, Document, is_complete};
+use crate::limits;
+use crate::report::{Problem, Report};
+
+/// What a change of the file has brought.
+pub type Change = Result<(Document, Resources), Report>;
+
+type OwnedEnv = Box<dyn Fn(&str) -> Option<String> + Send>;
+
+/// A file `apisix.yaml` that is read again whenever it changes.
+///
+/// Its content comes once for each change, whether it is good or not. What was good
+/// before stays with the caller.
+pub struct Watch {
+    file: PathBuf,
+    env: OwnedEnv,
+    period: Option<Interval>,
+    hasher: RandomState,
+    /// The metadata that the file had when it was last read.
+    stamp: Option<Stamp>,
+    /// What the file was when it was last told of.
+    told: Option<Content>,
+    /// What the file is that is not yet told of, because it may not last, and since when.
+    doubtful: Option<(Content, Instant)>,
+}
+
+impl Watch {
+    /// Watches `file`. Variables in it are taken from `env`.
+    pub fn new(
+        file: impl Into<PathBuf>,
+        env: impl Fn(&str) -> Option<String> + Send + 'static,
+    ) -> Self {
+        Self {
+            file: file.into(),
+            env: Box::new(env),
+            period: None,
+            hasher: RandomState::new(),
+            stamp: None,
+            told: None,
+            doubtful: None,
+        }
+    }
+
+    /// The file as it is, at the first call; after that, waits until it has changed.
+    ///
+    /// A file that is gone or has no `#END` is told of when it has been so for
+    /// [`limits::WATCH_PATIENCE`].
+    ///
+    /// Cancelling is safe: no change gets lost. Needs a tokio runtime with time.
+    pub async fn next(&mut self) -> Change {
+        loop {
+            let period = self.period.get_or_insert_with(|| {
+                let mut period = interval(limits::WATCH_PERIOD);
+                period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                period
+            });
+            period.tick().await;
+            if let Some(change) = self.look(Instant::now()) {
+                return change;
+            }
+        }
+    }
+
+    /// Looks at the file once.
+    fn look(&mut self, now: Instant) -> Option<Change> {
+        let read = self.read()?;
+        let content = match &read {
+            Ok(text) => Content::Text(self.hasher.hash_one(text)),
+            Err(error) => Content::Unreadable(error.kind()),
+        };
+        if self.told == Some(content) {
+            self.doubtful = None;
+            return None;
+        }
+        let may_not_last = !read.as_deref().is_ok_and(is_complete);
+        if may_not_last && self.told.is_some() && !self.has_lasted(content, now) {
+            return None;
+        }
+        self.doubtful = None;
+        self.told = Some(content);
+        Some(match read {
+            Ok(text) => apisix_yaml::parse(&text, &self.file, &self.env),
+            Err(error) => {
+                let problem = Problem::of_file(format!("cannot be read: {error}"));
+                Err(Report::of_one(&self.file, problem))
+            }
+        })
+    }
+
+    /// The text of the file; none if it cannot have changed since it was last read.
+    fn read(&mut self) -> Option<io::Result<String>> {
+        let metadata = match fs::metadata(&self.file) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                self.stamp = None;
+                return Some(Err(error));
+            }
+        };
+        let stamp = Stamp::of(&metadata);
+        if self.stamp == Some(stamp) && self.doubtful.is_none() && !may_hide_a_change(&metadata) {
+            return None;
+        }
+        self.stamp = Some(stamp);
+        Some(read_file(&self.file))
+    }
+
+    /// Whether the file has been `content` for long enough to be told of.
+    fn has_lasted(&mut self, content: Content, now: Instant) -> bool {
+        match self.doubtful {
+            Some((doubtful, since)) if doubtful == content => {
+                now.duration_since(since) >= limits::WATCH_PATIENCE
+            }
+            _ => {
+                self.doubtful = Some((content, now));
+                false
+            }
+        }
+    }
+}
+
+/// What a file is, for comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// The hash of its text.
+    Text(u64),
+    Unreadable(ErrorKind),
+}
+
+/// Metadata that differs between two versions of a file, but for the grain of its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Whether the file was changed so lately, or by so odd a clock, that another
+/// change could leave the same metadata.
+fn may_hide_a_change(metadata: &Metadata) -> bool {
+    let age = |modified| SystemTime::now().duration_since(modified).ok();
+    let age = metadata.modified().ok().and_then(age);
+    age.is_none_or(|age| age < limits::WATCH_CLOCK_DOUBT)
+}
+
+/// Reads a configuration file, which is a file proper and not too large.
+pub(crate) fn read_file(path: &Path) -> io::Result<String> {
+    // Looked at before it is opened: opening a pipe would wait for its other end.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut text = String::new();
+    let file = File::open(path)?;
+    let len = file.take(limits::FILE_LEN + 1).read_to_string(&mut text)?;
+    if len as u64 > limits::FILE_LEN {
+        let message = format!("it is larger than {} bytes", limits::FILE_LEN);
+        return Err(io::Error::new(ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Connections that wait in a listener's queue to be accepted.
-pub const LISTEN_BACKLOG: u32 = 1024;
+pub const LISTEN_BACKLOG: i32 = 1024;
 
 /// How long accepting pauses after an error such as too many open files, so
 /// that the error is not met again at once.

@@ -1,0 +1,43 @@
+//! A bare proxy of one route, to measure the data path alone:
+//! `plain LISTEN UPSTREAM WORKERS`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use outrigger_engine::plugin::Registry;
+use outrigger_engine::router::Mode;
+use outrigger_engine::snapshot::Snapshot;
+use outrigger_model::Resources;
+use outrigger_proxy::{Bound, Settings};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, listen, upstream, workers] = &args[..] else {
+        return Err("usage: plain LISTEN UPSTREAM WORKERS".into());
+    };
+    let route = serde_json::json!({
+        "id": "1",
+        "uri": "/*",
+        "upstream": {"nodes": {(upstream.as_str()): 1}},
+    });
+    let resources = Resources::from_json(&serde_json::json!({"routes": [route]}))?;
+    let compiled =
+        Snapshot::compile(&resources, &Registry::default(), Mode::default(), &Snapshot::empty())
+            .map_err(|invalid| invalid[0].to_string())?;
+    let snapshot = Arc::new(ArcSwap::from_pointee(compiled));
+    let bound = Bound::bind(Settings {
+        listen: vec![listen.parse()?],
+        workers: workers.parse()?,
+        trusted: Vec::new(),
+        max_body: None,
+        max_head: 32 << 10,
+        head_timeout: Duration::from_secs(60),
+        body_timeout: Duration::from_secs(60),
+        show_upstream_status: false,
+    })?;
+    let _running = bound.start(&snapshot)?;
+    loop {
+        std::thread::park();
+    }
+}

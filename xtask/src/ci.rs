@@ -1,0 +1,148 @@
+//! Everything that must hold before a change is accepted, in the order in which
+//! it is cheapest to fail.
+//!
+//! Steps are commands that a person can run alone. They share one target folder
+//! and one set of features, so that dependencies are compiled once for tests and
+//! once for checks.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::tally::Tally;
+use crate::workspace;
+
+/// Runs all steps up to the first that fails, and closes with a line that counts
+/// tests.
+///
+/// # Errors
+/// If a step fails.
+pub(crate) fn run() -> Result<(), String> {
+    let steps = steps()?;
+    let mut tally = Tally::default();
+    let mut times = Vec::new();
+    let mut outcome = Ok(());
+    for (index, step) in steps.into_iter().enumerate() {
+        println!("\n==> {}. {}: {}", index + 1, step.name, step.shown);
+        let start = Instant::now();
+        let name = step.name;
+        let result = step.run(&mut tally);
+        times.push((name, start.elapsed()));
+        if let Err(error) = result {
+            outcome = Err(format!("step {} ({name}) failed: {error}", index + 1));
+            break;
+        }
+    }
+    print_times(&times);
+    if let Err(error) = &outcome {
+        println!("{error}");
+        // A step that fails without a failing test is a failure all the same.
+        tally.failed = tally.failed.max(1);
+    }
+    println!("{tally}");
+    outcome
+}
+
+fn print_times(times: &[(&str, Duration)]) {
+    println!();
+    for (name, time) in times {
+        println!("{:>7.1} s  {name}", time.as_secs_f64());
+    }
+}
+
+struct Step {
+    name: &'static str,
+    shown: String,
+    command: Command,
+}
+
+fn steps() -> Result<Vec<Step>, String> {
+    let mut docs = cargo("doc --workspace --no-deps");
+    docs.env("RUSTDOCFLAGS", "-D warnings");
+    let steps = [
+        ("tests", cargo("test --workspace")),
+        (
+            "clippy",
+            cargo("clippy --workspace --all-targets -- -D warnings"),
+        ),
+        ("format", cargo("fmt --all --check")),
+        ("tidy", ourselves("tidy")?),
+        ("generated code", ourselves("codegen --check")?),
+        ("documentation", docs),
+        ("dependencies", cargo_deny()?),
+        ("fuzzing", ourselves("fuzz --seconds 10")?),
+        ("conformance", ourselves("conformance")?),
+    ];
+    Ok(steps
+        .map(|(name, command)| Step {
+            name,
+            shown: shown(&command),
+            command,
+        })
+        .into())
+}
+
+impl Step {
+    /// Runs the command, shows its output, and adds up the tests in it.
+    fn run(mut self, tally: &mut Tally) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", self.shown);
+        let command = self.command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let mut output = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            let text = String::from_utf8_lossy(&line);
+            print!("{text}");
+            if let Some(found) = Tally::read(text.trim_end()) {
+                *tally += found;
+            }
+            line.clear();
+        }
+        let status = child.wait().map_err(failed)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    }
+}
+
+fn cargo(arguments: &str) -> Command {
+    let mut command = workspace::cargo();
+    command.args(arguments.split(' '));
+    command
+}
+
+/// Another command of this program.
+fn ourselves(arguments: &str) -> Result<Command, String> {
+    let program = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
+    let mut command = workspace::command(program);
+    command.args(arguments.split(' '));
+    Ok(command)
+}
+
+/// The one that `.ci/run` installed, or else the one in `PATH`.
+fn cargo_deny() -> Result<Command, String> {
+    let installed = workspace::target()?.join("tools/bin/cargo-deny");
+    let program = if installed.is_file() {
+        installed
+    } else {
+        PathBuf::from("cargo-deny")
+    };
+    let mut command = workspace::command(program);
+    let arguments = "--locked check --hide-inclusion-graph licenses bans sources";
+    command.args(arguments.split(' '));
+    Ok(command)
+}
+
+/// The command as one would type it.
+fn shown(command: &Command) -> String {
+    let program = PathBuf::from(command.get_program());
+    let name = program.file_name().unwrap_or_default().to_owned();
+    let words = std::iter::once(name.as_os_str()).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

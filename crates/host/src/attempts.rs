@@ -81,3 +81,103 @@ fn is_connections_fault(error: &CallError, used: Used) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: Used = Used {
+        reused: false,
+        unheard: false,
+    };
+    const DEAD: Used = Used {
+        reused: true,
+        unheard: true,
+    };
+    const HEARD: Used = Used {
+        reused: true,
+        unheard: false,
+    };
+
+    fn closed() -> CallError {
+        CallError::Closed {
+            during: Stage::Call,
+            cut: None,
+        }
+    }
+
+    fn refused(code: Code) -> CallError {
+        CallError::Refused {
+            code,
+            during: Stage::Call,
+        }
+    }
+
+    /// What comes after these failures, the last of it in words.
+    fn after(failures: impl IntoIterator<Item = (CallError, Used)>) -> String {
+        let mut attempts = Attempts::default();
+        let mut last = String::new();
+        for (error, used) in failures {
+            last = match attempts.after(error, used) {
+                Next::NewToken => "new token".to_owned(),
+                Next::NewConnection(_) => "new connection".to_owned(),
+                Next::Fail(error) => error.kind().to_owned(),
+            };
+        }
+        last
+    }
+
+    #[test]
+    fn a_connection_that_was_dead_is_replaced_once() {
+        assert_eq!(after([(closed(), DEAD)]), "new connection");
+        assert_eq!(after([(closed(), DEAD), (closed(), DEAD)]), "closed");
+    }
+
+    #[test]
+    fn a_connection_that_died_later_is_the_runners_fault() {
+        assert_eq!(after([(closed(), NEW)]), "closed");
+        assert_eq!(after([(closed(), HEARD)]), "closed");
+    }
+
+    #[test]
+    fn leftovers_on_a_used_connection_are_not_this_calls_answer() {
+        let wrong = CallError::WrongId {
+            expected: 2,
+            got: 1,
+        };
+        assert_eq!(after([(wrong.clone(), HEARD)]), "new connection");
+        assert_eq!(after([(wrong.clone(), NEW)]), "malformed");
+        assert_eq!(after([(wrong.clone(), HEARD), (wrong, NEW)]), "malformed");
+    }
+
+    #[test]
+    fn a_lost_token_is_replaced_until_the_third_try() {
+        let lost = || (refused(Code::ConfTokenNotFound), NEW);
+        assert_eq!(after([lost()]), "new token");
+        assert_eq!(after([lost(), lost()]), "new token");
+        assert_eq!(after([lost(), lost(), lost()]), "token-lost");
+    }
+
+    #[test]
+    fn tokens_and_connections_are_counted_apart() {
+        let lost = || (refused(Code::ConfTokenNotFound), NEW);
+        assert_eq!(after([lost(), (closed(), DEAD)]), "new connection");
+        assert_eq!(after([(closed(), DEAD), lost(), lost()]), "new token");
+    }
+
+    #[test]
+    fn what_the_runner_meant_stays() {
+        for used in [NEW, DEAD, HEARD] {
+            assert_eq!(
+                after([(refused(Code::ServiceUnavailable), used)]),
+                "refused"
+            );
+            assert_eq!(after([(refused(Code::BadRequest), used)]), "refused");
+        }
+        let error = CallError::Refused {
+            code: Code::ConfTokenNotFound,
+            during: Stage::Prepare,
+        };
+        assert_eq!(after([(error, NEW)]), "refused");
+    }
+}

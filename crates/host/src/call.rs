@@ -198,3 +198,6 @@ fn disguised_error(payload: &[u8]) -> Option<CallError> {
 fn malformed(source: DecodeError) -> CallError {
     CallError::Malformed { source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,41 @@ impl Error for BodyError {
         self.0.source()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_story_is_told() {
+        let cut = FrameError::Truncated { have: 3, need: 4 };
+        let error = CallError::Closed {
+            during: Stage::Prepare,
+            cut: Some(cut),
+        };
+        let story = "the runner closed the connection: preparing the configuration (the peer \
+                     closed the connection after 3 of a frame's 4 bytes)";
+        assert_eq!(error.to_string(), story);
+
+        let source = Arc::new(io::Error::from_raw_os_error(13));
+        let error = CallError::Connect {
+            socket: Path::new("/run/x.sock").into(),
+            source,
+        };
+        let story = "cannot connect to the runner at /run/x.sock: Permission denied (os error 13)";
+        assert_eq!(error.to_string(), story);
+    }
+
+    #[test]
+    fn the_callers_own_error_comes_back() {
+        let error = BodyError::new(io::Error::other("too long"));
+        assert_eq!(
+            error.downcast_ref::<io::Error>().unwrap().to_string(),
+            "too long"
+        );
+        assert_eq!(
+            CallError::Body(error).to_string(),
+            "the body that the runner asked for cannot be had: too long"
+        );
+    }
+}

@@ -77,3 +77,56 @@ impl Turn {
         self.finished.store(attempt, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure() -> CallError {
+        CallError::Overloaded { limit: 1 }
+    }
+
+    fn share(turn: &Turn, arrival: Arrival) -> bool {
+        turn.failed_since(arrival).is_some()
+    }
+
+    #[test]
+    fn there_is_one_turn_at_a_time() {
+        let flight = Flight::default();
+        let turn = flight.turn_now().unwrap();
+        assert!(flight.turn_now().is_none());
+        turn.finish(None);
+        assert!(flight.turn_now().is_some());
+    }
+
+    #[test]
+    fn a_failure_is_shared_by_those_who_came_before_it() {
+        let flight = Flight::default();
+        let before = flight.arrive();
+        let turn = flight.turn_now().unwrap();
+        let meanwhile = flight.arrive();
+        turn.finish(Some(failure()));
+        let afterwards = flight.arrive();
+
+        let turn = flight.turn_now().unwrap();
+        assert!(share(&turn, before) && share(&turn, meanwhile));
+        assert!(!share(&turn, afterwards));
+    }
+
+    #[test]
+    fn a_success_after_a_failure_is_the_end_of_it() {
+        let flight = Flight::default();
+        let before = flight.arrive();
+        flight.turn_now().unwrap().finish(Some(failure()));
+        flight.turn_now().unwrap().finish(None);
+        assert!(!share(&flight.turn_now().unwrap(), before));
+    }
+
+    #[test]
+    fn an_attempt_that_was_dropped_leaves_the_turn_to_the_next() {
+        let flight = Flight::default();
+        let before = flight.arrive();
+        drop(flight.turn_now().unwrap());
+        assert!(!share(&flight.turn_now().unwrap(), before));
+    }
+}

@@ -107,3 +107,76 @@ fn start_time(stat: &[u8]) -> Option<u64> {
         .parse()
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    const STAT: &str = "20 0 1 0 4242 1 2 3";
+
+    /// A line of /proc/PID/stat; its fields 4 to 17 do not matter here.
+    fn stat(name: &str) -> String {
+        format!("17 ({name}) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 {STAT}\n")
+    }
+
+    #[test]
+    fn the_start_time_is_found_after_any_name() {
+        for name in ["runner", "a b", ") 1 2 3", "((", ""] {
+            assert_eq!(start_time(stat(name).as_bytes()), Some(4242), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_none_has_no_start_time() {
+        for stat in ["", "17 runner S 1", "17 (runner", "17 (runner) S 1 2 3"] {
+            assert_eq!(start_time(stat.as_bytes()), None, "{stat:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_has_no_start_time() {
+        assert_eq!(started(0), None);
+        assert_eq!(started(u32::MAX), None);
+    }
+
+    #[tokio::test]
+    async fn the_listening_process_is_seen_and_stays_the_same() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let socket = dir.path().join("runner.sock");
+        let _listener = UnixListener::bind(&socket)?;
+        let first = Process::of(&UnixStream::connect(&socket).await?, &socket, 0);
+        let second = Process::of(&UnixStream::connect(&socket).await?, &socket, 1);
+        assert_eq!(first.pid(), Some(std::process::id()));
+        assert!(
+            matches!(first, Process::Seen { started: 1.., .. }),
+            "{first:?}"
+        );
+        assert_eq!(first, second);
+        Ok(())
+    }
+
+    /// Where the process cannot be seen, its socket's file tells: a successor
+    /// cannot bind the same one.
+    #[test]
+    fn a_socket_bound_anew_is_another_file() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let socket = dir.path().join("runner.sock");
+        let bind = || std::os::unix::net::UnixListener::bind(&socket);
+        let _old = bind()?;
+        let before = SocketFile::of(&socket);
+        assert_eq!(before, SocketFile::of(&socket));
+        // Kept, so that its number is taken when the other one is made.
+        fs::rename(&socket, dir.path().join("old.sock"))?;
+        let _new = bind()?;
+        assert_ne!(before, SocketFile::of(&socket));
+        assert_eq!(
+            SocketFile::of(&dir.path().join("none")),
+            SocketFile::default()
+        );
+        Ok(())
+    }
+}

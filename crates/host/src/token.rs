@@ -72,3 +72,64 @@ impl Token {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const OURS: Process = Process::Seen {
+        pid: 10,
+        started: 1,
+    };
+    const OTHER: Process = Process::Seen {
+        pid: 10,
+        started: 2,
+    };
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn it_is_good_for_its_process_and_its_lifetime() {
+        let start = Instant::now();
+        let token = Token::new(ConfToken(1), OURS, start, HOUR);
+        for (age, usable) in [(0, true), (3599, true), (3600, false), (4000, false)] {
+            let now = start + seconds(age);
+            assert_eq!(token.is_usable(now, Some(OURS)), usable, "after {age} s");
+            assert_eq!(token.is_usable(now, None), usable, "after {age} s");
+            assert!(!token.is_usable(now, Some(OTHER)), "after {age} s");
+        }
+    }
+
+    #[test]
+    fn it_is_renewed_at_nine_tenths_of_its_lifetime() {
+        let start = Instant::now();
+        let token = Token::new(ConfToken(1), OURS, start, HOUR);
+        assert!(!token.is_renewal_due(start + seconds(3239)));
+        assert!(token.is_renewal_due(start + seconds(3240)));
+    }
+
+    #[test]
+    fn a_failed_renewal_is_tried_again_in_a_while_and_changes_nothing_else() {
+        let start = Instant::now();
+        let token = Token::new(ConfToken(1), OURS, start, HOUR);
+        let failed_at = start + seconds(3300);
+        let later = token.after_failed_renewal(failed_at);
+        assert!(later.is(&token));
+        assert!(!later.is_renewal_due(failed_at));
+        assert!(later.is_renewal_due(failed_at + RENEW_RETRY));
+        assert!(later.is_usable(start + seconds(3599), Some(OURS)));
+        assert!(!later.is_usable(start + seconds(3600), Some(OURS)));
+    }
+
+    #[test]
+    fn the_same_number_given_again_is_another_token() {
+        let start = Instant::now();
+        let token = Token::new(ConfToken(1), OURS, start, HOUR);
+        assert!(!token.is(&Token::new(ConfToken(1), OURS, start + seconds(1), HOUR)));
+        assert!(!token.is(&Token::new(ConfToken(1), OTHER, start, HOUR)));
+        assert!(!token.is(&Token::new(ConfToken(2), OURS, start, HOUR)));
+    }
+}

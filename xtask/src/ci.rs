@@ -7,7 +7,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::tally::Tally;
@@ -17,12 +17,13 @@ use crate::workspace;
 /// tests.
 ///
 /// # Errors
-/// If a step fails.
-pub(crate) fn run() -> Result<(), String> {
+/// If there is nothing to run it with. That a step fails is told by the status,
+/// so that the count stays the last line.
+pub(crate) fn run() -> Result<ExitCode, String> {
     let steps = steps()?;
     let mut tally = Tally::default();
     let mut times = Vec::new();
-    let mut outcome = Ok(());
+    let mut failure = None;
     for (index, step) in steps.into_iter().enumerate() {
         println!("\n==> {}. {}: {}", index + 1, step.name, step.shown);
         let start = Instant::now();
@@ -30,18 +31,22 @@ pub(crate) fn run() -> Result<(), String> {
         let result = step.run(&mut tally);
         times.push((name, start.elapsed()));
         if let Err(error) = result {
-            outcome = Err(format!("step {} ({name}) failed: {error}", index + 1));
+            failure = Some(format!("step {} ({name}) failed: {error}", index + 1));
             break;
         }
     }
     print_times(&times);
-    if let Err(error) = &outcome {
-        println!("{error}");
+    if let Some(failure) = &failure {
+        println!("{failure}");
         // A step that fails without a failing test is a failure all the same.
         tally.failed = tally.failed.max(1);
     }
     println!("{tally}");
-    outcome
+    Ok(if failure.is_none() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn print_times(times: &[(&str, Duration)]) {

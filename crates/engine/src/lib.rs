@@ -19,6 +19,7 @@ pub mod response;
 pub mod router;
 pub mod snapshot;
 pub mod target;
+pub mod template;
 pub mod upstream;
 pub mod vars;
 pub mod worker;

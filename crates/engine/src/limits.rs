@@ -8,3 +8,6 @@ pub const MAX_BUFFERED_BODY: usize = (1 << 24) - 1 - 4096;
 /// Arguments of a query that are read; more are passed on untouched but not
 /// shown to plugins.
 pub const MAX_ARGS: usize = 1000;
+
+/// Bytes of a request target: the most that `http`'s type holds.
+pub const MAX_TARGET: usize = u16::MAX as usize - 1;

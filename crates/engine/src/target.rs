@@ -8,9 +8,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::args::Args;
+use crate::limits::MAX_TARGET;
+
+mod encode;
+
+pub use encode::{NewPath, QueryText, push_query};
 
 /// A path that cannot be decoded and normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -102,11 +106,24 @@ impl Target {
     /// no byte of them can end the path. The path that is there already
     /// changes nothing.
     pub fn set_path(&mut self, decoded: &[u8]) {
-        if decoded == self.path() {
-            return;
+        if decoded != self.path() {
+            self.replace_path(NewPath::from_decoded(decoded.to_vec()));
         }
-        self.sent_path = Some(encode_path(decoded).into());
-        self.path = Some(Bytes::copy_from_slice(decoded));
+    }
+
+    /// Replaces the path, even by one that means the same as the client's: the
+    /// upstream then sees nothing of the client's spelling.
+    pub fn replace_path(&mut self, path: NewPath) {
+        self.sent_path = Some(path.encoded);
+        self.path = Some(path.decoded);
+    }
+
+    /// Takes back all that plugins changed.
+    pub fn restore(&mut self) {
+        if self.sent_path.is_some() || self.sent_query.is_some() {
+            let original = Target::new(self.original.clone());
+            *self = original.expect("it was taken when the request came");
+        }
     }
 
     /// Replaces the query by text that is already encoded.
@@ -116,10 +133,19 @@ impl Target {
         }
     }
 
+    /// Whether path and query together are longer than a target can be.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        let path = self.sent_path.as_deref();
+        let path = path.map_or(self.original.path().len(), <[u8]>::len);
+        path + self.query().map_or(0, |query| query.len() + 1) > MAX_TARGET
+    }
+
     /// What the upstream is asked for.
     ///
     /// Encoded parts are made of ASCII that is valid in a target, so this
-    /// fails only on a query that a plugin set to something else.
+    /// fails only on a query that a plugin set to something else, and on a
+    /// target that [is too long](Target::is_too_long).
     ///
     /// # Errors
     /// [`http::uri::InvalidUri`] for such a query.
@@ -139,35 +165,6 @@ impl Target {
             whole.extend_from_slice(query);
         }
         PathAndQuery::from_maybe_shared(Bytes::from(whole))
-    }
-}
-
-/// What may stand in a path unencoded: `pchar` and `/` of RFC 3986, section
-/// 3.3. The percent sign is not among it: decoded bytes are encoded.
-const PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-fn encode_path(decoded: &[u8]) -> String {
-    let encoded = percent_encode(decoded, PATH);
-    // A target that does not begin with a slash would join the authority.
-    if decoded.starts_with(b"/") {
-        encoded.to_string()
-    } else {
-        format!("/{encoded}")
     }
 }
 

@@ -14,10 +14,14 @@ pub mod limits;
 
 mod env;
 mod report;
+mod settings;
 mod watch;
 mod yaml;
 
 pub use apisix_yaml::Document;
 pub use env::Env;
 pub use report::{Location, Problem, Report};
+pub use settings::{
+    ClientLimits, EnvRule, ExtPlugin, Router, RunnerSettings, RunnerTimeout, Settings, Source,
+};
 pub use watch::{Change, Watch};

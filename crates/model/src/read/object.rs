@@ -80,6 +80,18 @@ impl<'a> Object<'a> {
         reader(&self.get(key)?)
     }
 
+    /// What `reader` makes of the object `key`; of an empty one if it is not there.
+    /// Faults of the empty one are this object's. It is [finished](Object::finish) here.
+    pub fn section<T>(&self, key: &'static str, reader: impl FnOnce(&Object<'_>) -> T) -> T {
+        let Some(at) = self.get(key) else {
+            return reader(&Object::new(self.at, None));
+        };
+        let section = at.object().unwrap_or_else(|| Object::new(&at, None));
+        let made = reader(&section);
+        section.finish();
+        made
+    }
+
     /// Names properties that may be there and mean nothing.
     pub fn ignore(&self, keys: &[&'static str]) {
         self.known.borrow_mut().extend_from_slice(keys);

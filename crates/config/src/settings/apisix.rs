@@ -1,0 +1,88 @@
+//! The section `apisix`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use outrigger_model::Cidr;
+use outrigger_model::read::{At, Object};
+
+use super::foreign::{self, Notes};
+use super::{Router, listen};
+
+/// What the section says.
+pub(super) struct Apisix {
+    pub(super) listens: Vec<SocketAddr>,
+    pub(super) router: Router,
+    pub(super) trusted_addresses: Vec<Cidr>,
+    pub(super) show_upstream_status: bool,
+    pub(super) server_tokens: bool,
+    pub(super) workers: Option<NonZeroUsize>,
+}
+
+pub(super) fn read(section: &Object<'_>, notes: &Notes) -> Apisix {
+    let flag = |key, default| section.read(key, At::boolean).unwrap_or(default);
+    let apisix = Apisix {
+        listens: listen::read(section),
+        router: section.section("router", read_router),
+        trusted_addresses: section
+            .read("trusted_addresses", read_addresses)
+            .unwrap_or_default(),
+        show_upstream_status: flag("show_upstream_status_in_response_header", false),
+        server_tokens: flag("enable_server_tokens", true),
+        workers: flag("enable_dev_mode", false).then_some(NonZeroUsize::MIN),
+    };
+    refuse_tls(section);
+    refuse_stream(section);
+    foreign::sort_out(section, foreign::APISIX, notes);
+    apisix
+}
+
+fn read_router(router: &Object<'_>) -> Router {
+    const KINDS: [&str; 3] = [
+        "radixtree_host_uri",
+        "radixtree_uri",
+        "radixtree_uri_with_parameter",
+    ];
+    router.read("ssl", |at| at.one_of(&["radixtree_sni"]));
+    let Some(at) = router.get("http") else {
+        return Router::default();
+    };
+    match at.one_of(&KINDS) {
+        Some("radixtree_uri") => Router::Uri,
+        Some("radixtree_uri_with_parameter") => {
+            at.fault("parameters in a uri are not supported yet: use \"radixtree_uri\"");
+            Router::Uri
+        }
+        _ => Router::HostUri,
+    }
+}
+
+fn read_addresses(at: &At<'_>) -> Option<Vec<Cidr>> {
+    let ranges = at.items()?;
+    Some(
+        ranges
+            .filter_map(|range| range.accept(range.string()?.parse()))
+            .collect(),
+    )
+}
+
+/// A section `ssl` turns TLS on unless it says otherwise, as in APISIX.
+fn refuse_tls(section: &Object<'_>) {
+    let Some(at) = section.get("ssl") else { return };
+    let Some(ssl) = at.object() else { return };
+    if ssl.read("enable", At::boolean).unwrap_or(true) {
+        at.fault("TLS is not supported yet: set ssl.enable to false, and put TLS in front");
+    }
+}
+
+fn refuse_stream(section: &Object<'_>) {
+    let Some(at) = section.get("proxy_mode") else {
+        return;
+    };
+    if at
+        .one_of(&["http", "stream", "http&stream"])
+        .is_some_and(|mode| mode != "http")
+    {
+        at.fault("there is no stream proxy: use \"http\"");
+    }
+}

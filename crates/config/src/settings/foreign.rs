@@ -1,0 +1,207 @@
+//! Keys of APISIX's `config.yaml` that have no meaning here.
+//!
+//! Whether such a key is noted or refused depends on what somebody who wrote it would
+//! miss: tuning of nginx or Lua, nothing; a listener, a protocol or a source of
+//! configuration, everything. A value that asks for nothing (`false`, an empty text, list
+//! or object) is accepted without a word either way.
+
+use std::cell::RefCell;
+
+use outrigger_model::PropertyPath;
+use outrigger_model::read::{At, Object};
+use serde_json::Value;
+
+/// What was accepted and has no effect.
+#[derive(Default)]
+pub(super) struct Notes(RefCell<Vec<Note>>);
+
+pub(super) struct Note {
+    pub(super) path: PropertyPath,
+    pub(super) message: String,
+}
+
+impl Notes {
+    pub(super) fn add(&self, at: &At<'_>, message: impl Into<String>) {
+        let (path, message) = (at.path(), message.into());
+        self.0.borrow_mut().push(Note { path, message });
+    }
+
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Note> {
+        self.0.into_inner().into_iter()
+    }
+}
+
+/// What becomes of a key.
+pub(super) enum Fate {
+    /// Noted: only nginx needs it.
+    Nginx,
+    /// Noted, with why it has no effect.
+    NoEffect(&'static str),
+    /// Refused, with what to do about it.
+    Refused(&'static str),
+}
+
+use Fate::{Nginx, NoEffect, Refused};
+
+/// The keys of one section with their fates.
+pub(super) type Table = &'static [(&'static str, Fate)];
+
+/// Notes or refuses the keys of `section` that stand in `table`.
+pub(super) fn sort_out(section: &Object<'_>, table: Table, notes: &Notes) {
+    for (key, fate) in table {
+        let Some(at) = section.get(key) else { continue };
+        match fate {
+            Nginx => notes.add(&at, "only nginx needs this; it has no effect here"),
+            NoEffect(_) | Refused(_) if asks_for_nothing(at.value()) => {}
+            NoEffect(why) => notes.add(&at, format!("has no effect: {why}")),
+            Refused(why) => at.fault(*why),
+        }
+    }
+}
+
+fn asks_for_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(properties) => properties.is_empty(),
+    }
+}
+
+const NO_LUA: &str = "no Lua runs here";
+const NO_DNS: &str = "names are resolved as the system does";
+const NOT_YET: &str = "this is not there yet";
+const MOVED: &str = "this key of APISIX 2 is not supported: see `deployment`";
+
+/// At the top.
+pub(super) const TOP: Table = &[
+    ("stream_plugins", NoEffect("there is no stream proxy")),
+    ("plugin_attr", NoEffect("no plugin has attributes yet")),
+    ("graphql", NoEffect("GraphQL is not looked into")),
+    (
+        "discovery",
+        Refused("service discovery is not supported yet: give upstreams nodes"),
+    ),
+    (
+        "wasm",
+        Refused("WebAssembly plugins are not supported: use a runner"),
+    ),
+    ("xrpc", Refused("xRPC is not supported: remove it")),
+    ("etcd", Refused(MOVED)),
+];
+
+/// In `apisix`.
+pub(super) const APISIX: Table = &[
+    ("enable_admin", NoEffect("the Admin API is not there yet")),
+    (
+        "enable_control",
+        NoEffect("the control API is not there yet"),
+    ),
+    ("control", NoEffect("the control API is not there yet")),
+    ("status", NoEffect(NOT_YET)),
+    ("enable_reuseport", Nginx),
+    (
+        "enable_http2",
+        NoEffect("HTTP/2 is not there yet; clients use HTTP/1.1"),
+    ),
+    ("extra_lua_path", NoEffect(NO_LUA)),
+    ("extra_lua_cpath", NoEffect(NO_LUA)),
+    (
+        "lua_module_hook",
+        Refused("no Lua runs here: use a plugin, in any language, through a runner"),
+    ),
+    ("proxy_cache", NoEffect("there is no cache")),
+    ("dns_resolver", NoEffect(NO_DNS)),
+    ("dns_resolver_valid", NoEffect(NO_DNS)),
+    ("resolver_timeout", NoEffect(NO_DNS)),
+    ("enable_resolv_search_opt", NoEffect(NO_DNS)),
+    (
+        "disable_sync_configuration_during_start",
+        NoEffect("nothing starts before it is configured"),
+    ),
+    ("worker_startup_time_threshold", Nginx),
+    ("data_encryption", NoEffect("nothing is stored")),
+    ("events", Nginx),
+    ("lru", NoEffect("no secrets are fetched")),
+    ("id", NoEffect("the gateway has no id yet")),
+    (
+        "disable_upstream_healthcheck",
+        NoEffect("there are no health checks yet"),
+    ),
+    ("tracing", NoEffect(NOT_YET)),
+    (
+        "delete_uri_tail_slash",
+        Refused("is not supported yet: set it to false"),
+    ),
+    (
+        "normalize_uri_like_servlet",
+        Refused("is not supported yet: set it to false"),
+    ),
+    (
+        "proxy_protocol",
+        Refused("the PROXY protocol is not supported yet: remove it"),
+    ),
+    (
+        "stream_proxy",
+        Refused("there is no stream proxy: remove it"),
+    ),
+    ("config_center", Refused(MOVED)),
+    ("admin_key", Refused(MOVED)),
+    ("allow_admin", Refused(MOVED)),
+    ("admin_listen", Refused(MOVED)),
+    ("port_admin", Refused(MOVED)),
+];
+
+/// In `deployment`, with the role `data_plane`.
+pub(super) const DEPLOYMENT: Table = &[
+    (
+        "etcd",
+        Refused("etcd is not supported yet: remove it; resources come from apisix.yaml"),
+    ),
+    ("admin", NoEffect("the Admin API is not there yet")),
+    ("certs", NoEffect("there is no control plane to connect to")),
+    ("role_traditional", NoEffect("the role is data_plane")),
+    ("role_control_plane", NoEffect("the role is data_plane")),
+];
+
+const NO_ACCESS_LOG: &str = "there is no access log yet";
+
+/// In `nginx_config`.
+pub(super) const NGINX: Table = &[
+    (
+        "user",
+        NoEffect("the gateway keeps the user that it is started as"),
+    ),
+    ("error_log", NoEffect("the log goes to standard error")),
+    (
+        "error_log_level",
+        NoEffect("the level of the log is set on the command line"),
+    ),
+    ("enable_cpu_affinity", Nginx),
+    ("worker_rlimit_nofile", Nginx),
+    ("max_pending_timers", Nginx),
+    ("max_running_timers", Nginx),
+    ("event", Nginx),
+    ("meta", Nginx),
+    ("stream", NoEffect("there is no stream proxy")),
+];
+
+/// In `nginx_config.http`.
+pub(super) const HTTP: Table = &[
+    ("enable_access_log", NoEffect(NO_ACCESS_LOG)),
+    ("access_log", NoEffect(NO_ACCESS_LOG)),
+    ("access_log_buffer", NoEffect(NO_ACCESS_LOG)),
+    ("access_log_format", NoEffect(NO_ACCESS_LOG)),
+    ("access_log_format_escape", NoEffect(NO_ACCESS_LOG)),
+    ("proxy_ssl_server_name", Nginx),
+    ("charset", Nginx),
+    ("variables_hash_max_size", Nginx),
+    ("lua_shared_dict", Nginx),
+    ("custom_lua_shared_dict", Nginx),
+    (
+        "upstream",
+        NoEffect("connections are kept as each upstream's `keepalive_pool` says"),
+    ),
+];

@@ -1,0 +1,195 @@
+//! `config.yaml`: what the gateway is told at its start.
+//!
+//! Keys and their meaning are APISIX's. One that has no meaning here is noted
+//! ([`Settings::notes`]); one that APISIX has and whose lack would change what the gateway
+//! does is refused by name; one that nobody knows is refused with the nearest known name.
+
+mod apisix;
+mod deployment;
+mod ext_plugin;
+mod foreign;
+mod listen;
+mod nginx;
+mod outrigger;
+mod units;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use outrigger_model::Cidr;
+use outrigger_model::read::{At, Null, read};
+use serde_json::{Map, Value};
+
+use self::foreign::Notes;
+use crate::apisix_yaml::problems_of;
+use crate::env::{Env, substitute};
+use crate::report::{Problem, Report};
+use crate::watch::read_file;
+use crate::yaml;
+
+pub use self::ext_plugin::{EnvRule, ExtPlugin, RunnerSettings, RunnerTimeout};
+
+/// What `config.yaml` says, every value checked and every default filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The folder of `config.yaml`, absolute. Runners run in it.
+    pub folder: PathBuf,
+    /// Where clients are listened to. Not empty; no address twice, but for port 0,
+    /// which the system chooses.
+    pub listens: Vec<SocketAddr>,
+    /// Where the resources come from.
+    pub source: Source,
+    /// How routes are looked for.
+    pub router: Router,
+    /// The peers whose `X-Forwarded-*` headers are believed.
+    pub trusted_addresses: Vec<Cidr>,
+    /// Whether every response carries the upstream's status in
+    /// `X-APISIX-Upstream-Status`; otherwise only one that says 5xx.
+    pub show_upstream_status: bool,
+    /// Whether responses tell the gateway's version in `Server`.
+    pub server_tokens: bool,
+    /// What clients are held to.
+    pub client: ClientLimits,
+    /// How long requests have to end when the gateway stops.
+    pub shutdown_timeout: Duration,
+    /// The runners of external plugins.
+    pub ext_plugin: ExtPlugin,
+    /// The names of the plugins that may be used; none if all may.
+    pub plugins: Option<Vec<String>>,
+    /// How many threads serve requests; none for as many as there are cores.
+    pub workers: Option<NonZeroUsize>,
+    /// The folder of the embedded store; absolute.
+    pub data_dir: PathBuf,
+    /// The folder for sockets, absolute; none for the system's own choice.
+    pub runtime_dir: Option<PathBuf>,
+    /// What was accepted and has no effect, one line of a log each.
+    pub notes: Vec<String>,
+}
+
+/// Where the resources come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file that is watched.
+    Yaml {
+        /// Its path: `apisix.yaml` beside `config.yaml`.
+        path: PathBuf,
+    },
+}
+
+/// How routes are looked for; `apisix.router.http`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Router {
+    /// By host, and then by path: `radixtree_host_uri`.
+    #[default]
+    HostUri,
+    /// By path alone; the host is a condition among others: `radixtree_uri`.
+    Uri,
+}
+
+/// What clients are held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Largest body of a request, in bytes; none for no limit.
+    pub max_body_size: Option<u64>,
+    /// Longest line of a request's head (its request line, or one header), in bytes.
+    pub max_header_line: usize,
+    /// Largest head of a request, in bytes.
+    pub max_header_size: usize,
+    /// How long a request's head may take; not zero.
+    pub header_timeout: Duration,
+    /// How long the client may pause within a request's body; not zero.
+    pub body_timeout: Duration,
+    /// How long the client may pause in taking the response; not zero.
+    pub send_timeout: Duration,
+    /// How long an idle connection is kept; zero for not at all.
+    pub keepalive_timeout: Duration,
+}
+
+impl Settings {
+    /// Reads the file at `path`, or reports all that is wrong with it. `env` gives
+    /// the variables that it names.
+    pub fn load(path: &Path, env: &Env<'_>) -> Result<Self, Report> {
+        let fail = |message: String| Report::of_one(path, Problem::of_file(message));
+        let text = read_file(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
+        Self::parse(&text, path, env)
+    }
+
+    /// As [`Settings::load`], from the text of the file.
+    pub fn parse(text: &str, path: &Path, env: &Env<'_>) -> Result<Self, Report> {
+        let fail = |problem| Report::of_one(path, problem);
+        let folder = folder_of(path).map_err(fail)?;
+        let mut tree = yaml::parse(text).map_err(fail)?;
+        if let Some(report) = Report::new(path, substitute(&mut tree, env)) {
+            return Err(report);
+        }
+        let (value, marks) = tree.split();
+        let value = match value {
+            Value::Null => Value::Object(Map::new()),
+            value => value,
+        };
+        let notes = Notes::default();
+        let settings = read(&value, Null::IsAbsence, |at| read_all(at, &folder, &notes));
+        let mut settings = settings.map_err(|faults| {
+            let problems = problems_of(faults, &marks);
+            Report::new(path, problems).expect("there is at least one fault")
+        })?;
+        let shown = |note: foreign::Note| {
+            let location = marks.locate(&note.path);
+            format!(
+                "{}:{location}: {}: {}",
+                path.display(),
+                note.path,
+                note.message
+            )
+        };
+        settings.notes = notes.into_iter().map(shown).collect();
+        Ok(settings)
+    }
+}
+
+fn folder_of(path: &Path) -> Result<PathBuf, Problem> {
+    let absolute = std::path::absolute(path);
+    let absolute =
+        absolute.map_err(|error| Problem::of_file(format!("has no absolute path: {error}")))?;
+    Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
+    let root = at.object()?;
+    let apisix = root.section("apisix", |section| apisix::read(section, notes));
+    let source = deployment::read(&root, folder, notes);
+    let nginx = root.section("nginx_config", |section| nginx::read(section, notes));
+    let ext_plugin = ext_plugin::read(&root, &nginx.envs, folder);
+    let own = root.section("outrigger", |section| outrigger::read(section, folder));
+    let plugins = root.read("plugins", read_plugins);
+    foreign::sort_out(&root, foreign::TOP, notes);
+    root.finish();
+    Some(Settings {
+        folder: folder.to_owned(),
+        listens: apisix.listens,
+        source: source?,
+        router: apisix.router,
+        trusted_addresses: apisix.trusted_addresses,
+        show_upstream_status: apisix.show_upstream_status,
+        server_tokens: apisix.server_tokens,
+        client: nginx.client,
+        shutdown_timeout: nginx.shutdown_timeout,
+        ext_plugin,
+        plugins,
+        workers: own.workers.or(apisix.workers).or(nginx.workers),
+        data_dir: own.data_dir,
+        runtime_dir: own.runtime_dir,
+        notes: Vec::new(),
+    })
+}
+
+fn read_plugins(at: &At<'_>) -> Option<Vec<String>> {
+    let names = at.unique_items()?;
+    Some(
+        names
+            .filter_map(|name| Some(name.string()?.to_owned()))
+            .collect(),
+    )
+}

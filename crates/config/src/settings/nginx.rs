@@ -1,0 +1,149 @@
+//! The section `nginx_config`: what of nginx's own settings means something here.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use outrigger_model::read::{At, Object};
+
+use super::ClientLimits;
+use super::ext_plugin::{EnvRule, read_envs};
+use super::foreign::{self, Notes};
+use super::outrigger::read_workers;
+use super::units;
+
+/// What the section says.
+pub(super) struct Nginx {
+    pub(super) client: ClientLimits,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) workers: Option<NonZeroUsize>,
+    pub(super) envs: Vec<EnvRule>,
+}
+
+/// Places where APISIX lets people write nginx's own configuration.
+const SNIPPETS: [&str; 7] = [
+    "main_configuration_snippet",
+    "http_configuration_snippet",
+    "http_server_configuration_snippet",
+    "http_server_location_configuration_snippet",
+    "http_admin_configuration_snippet",
+    "http_end_configuration_snippet",
+    "stream_configuration_snippet",
+];
+
+pub(super) fn read(section: &Object<'_>, notes: &Notes) -> Nginx {
+    let nginx = Nginx {
+        client: section.section("http", |http| read_http(http, notes)),
+        shutdown_timeout: section
+            .read("worker_shutdown_timeout", units::time)
+            .unwrap_or(Duration::from_secs(240)),
+        workers: section
+            .get("worker_processes")
+            .and_then(|at| match at.value().as_str() {
+                Some("auto") => None,
+                _ => read_workers(&at),
+            }),
+        envs: section.read("envs", read_envs).unwrap_or_default(),
+    };
+    for key in SNIPPETS {
+        if let Some(at) = section.get(key) {
+            note_snippet(&at, notes);
+        }
+    }
+    foreign::sort_out(section, foreign::NGINX, notes);
+    nginx
+}
+
+/// APISIX's example has snippets that are nothing but comments.
+fn note_snippet(at: &At<'_>, notes: &Notes) {
+    let Some(text) = at.string() else { return };
+    let says_something = |line: &str| !line.is_empty() && !line.starts_with('#');
+    if text.lines().map(str::trim).any(says_something) {
+        notes.add(
+            at,
+            "its nginx directives have no effect here, whatever they allow or forbid",
+        );
+    }
+}
+
+fn read_http(http: &Object<'_>, notes: &Notes) -> ClientLimits {
+    let seconds = |key, default| {
+        let time = http.read(key, units::time_above_zero);
+        time.unwrap_or(Duration::from_secs(default))
+    };
+    let (lines, line) = http
+        .read("large_client_header_buffers", read_buffers)
+        .unwrap_or((4, 8 * 1024));
+    let body = http.read("client_max_body_size", units::size);
+    let keepalive = http.read("keepalive_timeout", units::time);
+    let limits = ClientLimits {
+        max_body_size: body.filter(|size| *size != 0),
+        max_header_line: line,
+        max_header_size: lines * line,
+        header_timeout: seconds("client_header_timeout", 60),
+        body_timeout: seconds("client_body_timeout", 60),
+        send_timeout: seconds("send_timeout", 10),
+        keepalive_timeout: keepalive.unwrap_or(Duration::from_secs(60)),
+    };
+    refuse_dropping_underscores(http);
+    refuse_real_ip(http, notes);
+    foreign::sort_out(http, foreign::HTTP, notes);
+    limits
+}
+
+/// Number and size of the buffers, as `4 8k`. A line must fit into one of them.
+fn read_buffers(at: &At<'_>) -> Option<(usize, usize)> {
+    /// Most of both together, in bytes: a head is held in memory.
+    const MOST: usize = 16 * 1024 * 1024;
+    let parse = || {
+        let (number, size) = at.value().as_str()?.split_once(' ')?;
+        let number = usize::try_from(units::parse_size(number)?).ok()?;
+        let size = usize::try_from(units::parse_size(size.trim())?).ok()?;
+        let together = number.checked_mul(size)?;
+        (together > 0 && together <= MOST).then_some((number, size))
+    };
+    let buffers = parse();
+    if buffers.is_none() {
+        at.fault("expected a number and a size such as \"4 8k\", together at most 16m");
+    }
+    buffers
+}
+
+/// Headers with underscores are let through, which is APISIX's default. Not to drop
+/// them where that is asked for would let clients forge what upstreams trust.
+fn refuse_dropping_underscores(http: &Object<'_>) {
+    let Some(at) = http.get("underscores_in_headers") else {
+        return;
+    };
+    if at.one_of(&["on", "off"]) == Some("off") {
+        at.fault("headers with underscores are not dropped yet: set it to \"on\"");
+    }
+}
+
+/// The client's address is the connection's. APISIX's defaults, which nobody needs to
+/// have chosen, are noted; to ignore more would let plugins judge the wrong address.
+fn refuse_real_ip(http: &Object<'_>, notes: &Notes) {
+    let is_default = |key, default: &dyn Fn(&At<'_>) -> bool| {
+        let Some(at) = http.get(key) else { return };
+        if default(&at) {
+            notes.add(
+                &at,
+                "has no effect: the client's address is that of its connection",
+            );
+        } else {
+            at.fault("client addresses from headers are not supported yet: remove it");
+        }
+    };
+    let is = |at: &At<'_>, text: &str| {
+        at.value()
+            .as_str()
+            .is_some_and(|it| it.eq_ignore_ascii_case(text))
+    };
+    is_default("real_ip_header", &|at| is(at, "X-Real-IP"));
+    is_default("real_ip_recursive", &|at| is(at, "off"));
+    is_default("real_ip_from", &|at| {
+        let items = at.value().as_array().map(Vec::as_slice).unwrap_or_default();
+        items
+            .iter()
+            .all(|item| ["127.0.0.1", "unix:"].map(Some).contains(&item.as_str()))
+    });
+}

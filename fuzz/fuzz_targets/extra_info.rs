@@ -1,0 +1,10 @@
+//! The messages of `extra_info`, both directions.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use outrigger_fuzz::messages;
+use outrigger_fuzz::support::model::Kind;
+
+fuzz_target!(|payload: &[u8]| {
+    messages(&[Kind::ExtraInfoRequest, Kind::ExtraInfoResponse], payload);
+});

@@ -1,0 +1,13 @@
+//! The messages of `prepare_conf`, both directions.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use outrigger_fuzz::messages;
+use outrigger_fuzz::support::model::Kind;
+
+fuzz_target!(|payload: &[u8]| {
+    messages(
+        &[Kind::PrepareConfRequest, Kind::PrepareConfResponse],
+        payload,
+    );
+});

@@ -1,0 +1,32 @@
+//! How long and how much: every limit of the suite.
+
+use std::time::Duration;
+
+/// How many requests go out at once to a plugin that waits.
+pub(crate) const AT_ONCE: usize = 200;
+
+/// How long that plugin waits, in milliseconds.
+pub(crate) const HOLD_MILLIS: u64 = 100;
+
+/// How long all of them together may take. One after the other they take 20
+/// seconds.
+pub(crate) const ALL_AT_ONCE: Duration = Duration::from_secs(3);
+
+/// How many routes with a configuration of their own there are at once.
+pub(crate) const ROUTES: usize = 20;
+
+/// How long a runner gets between SIGTERM and SIGKILL, in milliseconds.
+pub(crate) const STOP_GRACE_MILLIS: u64 = 400;
+
+/// How many requests must be answered before and after something happens that
+/// they are not to notice.
+pub(crate) const UNNOTICED: usize = 20;
+
+/// How many lines of a failure's message are printed.
+pub(crate) const FAILURE_LINES: usize = 40;
+
+/// How many lines from the end of the gateway's log go with a failure.
+pub(crate) const FAILURE_LOG_LINES: usize = 20;
+
+/// How long a response to a recorded frame may take.
+pub(crate) const RECORD_WAIT: Duration = Duration::from_secs(10);

@@ -229,10 +229,10 @@ impl FakeHost {
         // Put back only where the exchange was clean.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.runner.connect().await?,
         };
         let exchange = async {
-            connection.send_bytes(frame).await?;
+            connection.send_bytes(frame).await.map_err(protocol)?;
             loop {
                 let reply = connection.receive().await.map_err(protocol)?;
                 let reply = reply.ok_or(Failure::HungUp)?;
@@ -242,7 +242,8 @@ impl FakeHost {
                 let question: extra_info::Request<'_> = reply.decode()?;
                 asked.push(question.0.into());
                 let result = known.answer(question.0);
-                connection.send(&extra_info::Response { result }).await?;
+                let answer = extra_info::Response { result };
+                connection.send(&answer).await.map_err(protocol)?;
             }
         };
         let timed = tokio::time::timeout(self.call_time, exchange).await;
@@ -250,11 +251,13 @@ impl FakeHost {
         self.connection = Some(connection);
         Ok(reply)
     }
+}
 
+impl Peer {
     async fn connect(&self) -> io::Result<FrameStream> {
-        match &self.runner {
-            Peer::Socket(path) => Ok(FrameStream::new(UnixStream::connect(path).await?)),
-            Peer::Service(service) => {
+        match self {
+            Self::Socket(path) => Ok(FrameStream::new(UnixStream::connect(path).await?)),
+            Self::Service(service) => {
                 let service = service.clone();
                 let (ours, theirs) = tokio::io::duplex(IN_FLIGHT_BYTES);
                 tokio::spawn(async move { service.serve_connection(theirs).await });

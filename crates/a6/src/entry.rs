@@ -5,6 +5,7 @@ use std::iter::FusedIterator;
 use std::ops::Range;
 use std::slice;
 
+use crate::limits::SHOWN_ENTRIES;
 use crate::show::{OptionalText, Text};
 use crate::wire::WireEntries;
 
@@ -100,7 +101,7 @@ impl Eq for Entries<'_> {}
 
 impl fmt::Debug for Entries<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        self.iter().fmt(f)
     }
 }
 
@@ -164,7 +165,13 @@ impl ExactSizeIterator for EntriesIter<'_> {}
 impl FusedIterator for EntriesIter<'_> {}
 
 impl fmt::Debug for EntriesIter<'_> {
+    /// The entries still to come, the first of them by name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
+        let mut list = f.debug_list();
+        list.entries(self.clone().take(SHOWN_ENTRIES));
+        match self.len().saturating_sub(SHOWN_ENTRIES) {
+            0 => list.finish(),
+            more => list.entry(&format_args!("… and {more} more")).finish(),
+        }
     }
 }

@@ -35,6 +35,9 @@ pub const RETAINED_BUFFER: usize = 64 * 1024;
 /// How many bytes of text the `Debug` output of a message shows of each value.
 pub const SHOWN_BYTES: usize = 256;
 
+/// How many entries of a list it shows.
+pub const SHOWN_ENTRIES: usize = 64;
+
 /// The most bytes a payload of this length may add up to; see
 /// [`APPARENT_SIZE_FACTOR`].
 pub(crate) const fn max_apparent_size(payload_len: usize) -> usize {

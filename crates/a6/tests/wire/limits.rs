@@ -219,6 +219,20 @@ fn debug_output_is_text_and_does_not_print_a_body_of_megabytes() {
 }
 
 #[test]
+fn debug_output_does_not_print_thousands_of_entries() {
+    let entries = vec![
+        Entry {
+            name: b"n",
+            value: None
+        };
+        1064
+    ];
+    let shown = format!("{:?}", Entries::from(&entries));
+    assert!(shown.ends_with(r#""n": None, … and 1000 more]"#), "{shown}");
+    assert_eq!(shown.matches("None").count(), 64);
+}
+
+#[test]
 fn entries_are_the_same_list_from_a_slice_and_from_the_wire() {
     let list = [
         Entry {

@@ -1,13 +1,15 @@
 //! The conformance suite with real runners: builds the gateway and the suite,
 //! which builds the runners and plays.
 
+use std::ffi::OsStr;
+
 use crate::workspace;
 
 /// Runs the suite with `args` as its arguments.
 ///
 /// # Errors
 /// If something does not build, or a scenario fails.
-pub(crate) fn run(args: &[&str]) -> Result<(), String> {
+pub(crate) fn run(args: &[impl AsRef<OsStr>]) -> Result<(), String> {
     build("outrigger")?;
     build("outrigger-conformance")?;
     // The profile of the tests: it is built already when they have been run.

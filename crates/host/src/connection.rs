@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::limits::{READ_AHEAD, SEND_BUFFER_DEFAULT};
-use crate::process::Process;
+use crate::process::{Process, SocketFile};
 use crate::runner::Shared;
 use crate::{CallError, CloseReason, Event, Stage};
 
@@ -72,17 +72,9 @@ impl Connection {
         socket: &Path,
         generation: u64,
     ) -> io::Result<Self> {
-        // Before connecting: a sign of a restart that comes later is not about
-        // the process that this connection leads to, or about a later one.
-        let epoch = runner.epoch();
-        let stream = match UnixStream::connect(socket).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                runner.may_have_restarted();
-                return Err(error);
-            }
-        };
-        let process = Process::of(&stream, socket, epoch);
+        let file = SocketFile::of(socket);
+        let stream = UnixStream::connect(socket).await?;
+        let process = Process::of(&stream, socket, file)?;
         runner.event(Event::ConnectionOpened { pid: process.pid() });
         Ok(Self {
             stream,
@@ -267,7 +259,6 @@ impl Connection {
 
     fn closed(&mut self, during: Stage) -> CallError {
         self.broken = true;
-        self.runner.may_have_restarted();
         CallError::Closed {
             during,
             cut: self.decoder.finish().err(),

@@ -11,7 +11,7 @@
 //! inherits its socket, counts as one with them.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -27,13 +27,8 @@ pub(crate) enum Process {
         started: u64,
     },
     /// It is outside of our process namespace, or /proc is hidden. What can be
-    /// told is the file of its socket, which a restart has to make anew, and
-    /// how often its side was found closed.
-    Unseen {
-        pid: u32,
-        socket: SocketFile,
-        epoch: u64,
-    },
+    /// told is the file of its socket, which a restart has to make anew.
+    Unseen { pid: u32, socket: SocketFile },
 }
 
 /// The identity of a socket's file; all zero where there is none to be seen.
@@ -47,18 +42,27 @@ pub(crate) struct SocketFile {
 
 impl Process {
     /// The process that listens at the other end of `stream`, which was
-    /// connected to `socket`. `epoch` counts the signs of a restart so far.
-    pub(crate) fn of(stream: &UnixStream, socket: &Path, epoch: u64) -> Self {
+    /// connected to `socket` when its file was `file`.
+    ///
+    /// # Errors
+    /// Where it cannot be told, because the file was replaced meanwhile: as if
+    /// the connection had been refused.
+    pub(crate) fn of(stream: &UnixStream, socket: &Path, file: SocketFile) -> io::Result<Self> {
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
         let pid = pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
-        match started(pid) {
-            Some(started) => Self::Seen { pid, started },
-            None => Self::Unseen {
-                pid,
-                socket: SocketFile::of(socket),
-                epoch,
-            },
+        Self::identify(pid, socket, file)
+    }
+
+    /// `pid` is 0 where it is unknown.
+    fn identify(pid: u32, socket: &Path, file: SocketFile) -> io::Result<Self> {
+        if let Some(started) = started(pid) {
+            return Ok(Self::Seen { pid, started });
         }
+        if SocketFile::of(socket) != file {
+            let why = "the socket was replaced while it was being connected to";
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, why));
+        }
+        Ok(Self::Unseen { pid, socket: file })
     }
 
     /// Its number, where the kernel can tell.
@@ -69,7 +73,7 @@ impl Process {
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         fs::metadata(path).map_or_else(
             |_| Self::default(),
             |file| Self {
@@ -110,8 +114,6 @@ fn start_time(stat: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use tokio::net::UnixListener;
 
     use super::*;
@@ -148,8 +150,9 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let socket = dir.path().join("runner.sock");
         let _listener = UnixListener::bind(&socket)?;
-        let first = Process::of(&UnixStream::connect(&socket).await?, &socket, 0);
-        let second = Process::of(&UnixStream::connect(&socket).await?, &socket, 1);
+        let file = SocketFile::of(&socket);
+        let first = Process::of(&UnixStream::connect(&socket).await?, &socket, file)?;
+        let second = Process::of(&UnixStream::connect(&socket).await?, &socket, file)?;
         assert_eq!(first.pid(), Some(std::process::id()));
         assert!(
             matches!(first, Process::Seen { started: 1.., .. }),
@@ -162,21 +165,23 @@ mod tests {
     /// Where the process cannot be seen, its socket's file tells: a successor
     /// cannot bind the same one.
     #[test]
-    fn a_socket_bound_anew_is_another_file() -> io::Result<()> {
+    fn a_process_that_cannot_be_seen_is_known_by_its_socket() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let socket = dir.path().join("runner.sock");
         let bind = || std::os::unix::net::UnixListener::bind(&socket);
         let _old = bind()?;
-        let before = SocketFile::of(&socket);
-        assert_eq!(before, SocketFile::of(&socket));
+        let first = SocketFile::of(&socket);
+        let process = Process::identify(0, &socket, first)?;
+        assert_eq!(process.pid(), None);
+        assert_eq!(process, Process::identify(0, &socket, first)?);
+
         // Kept, so that its number is taken when the other one is made.
         fs::rename(&socket, dir.path().join("old.sock"))?;
         let _new = bind()?;
-        assert_ne!(before, SocketFile::of(&socket));
-        assert_eq!(
-            SocketFile::of(&dir.path().join("none")),
-            SocketFile::default()
-        );
+        let refused = Process::identify(0, &socket, first).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let second = SocketFile::of(&socket);
+        assert_ne!(process, Process::identify(0, &socket, second)?);
         Ok(())
     }
 }

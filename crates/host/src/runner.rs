@@ -8,7 +8,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -82,7 +81,6 @@ impl Runner {
                 before: None,
             }),
             changed: Notify::new(),
-            epoch: AtomicU64::new(0),
         })))
     }
 
@@ -127,8 +125,6 @@ pub(crate) struct Shared {
     target: ArcSwap<Target>,
     /// Wakes those who wait for another target.
     changed: Notify,
-    /// Signs of a restart so far, for processes that cannot be seen.
-    epoch: AtomicU64,
 }
 
 /// Where calls go.
@@ -176,16 +172,6 @@ impl Shared {
         self.observer.event(&self.name, event);
     }
 
-    /// How often the runner may have restarted so far.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
-    }
-
-    /// The runner closed a connection, or did not accept one.
-    pub(crate) fn may_have_restarted(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// A new connection to whoever listens, waiting until somebody does.
     ///
     /// # Errors
@@ -207,9 +193,11 @@ impl Shared {
                     give_up,
                 ),
                 Place::Listening(socket) => {
-                    match self.connect_to(socket, target.generation, give_up).await? {
-                        Ok(connection) => return Ok(connection),
-                        Err(error) => (error, give_up.min(Instant::now() + pause)),
+                    match self.connect_to(socket, target.generation, give_up).await {
+                        Err(error) if is_passing(&error) => {
+                            (error, give_up.min(Instant::now() + pause))
+                        }
+                        result => return result,
                     }
                 }
             };
@@ -224,33 +212,24 @@ impl Shared {
         }
     }
 
-    /// The inner error may go away by itself.
     async fn connect_to(
         self: &Arc<Self>,
         socket: &Arc<Path>,
         generation: u64,
         give_up: Instant,
-    ) -> Result<Result<Connection, CallError>, CallError> {
+    ) -> Result<Connection, CallError> {
         let after = self.timeouts.connect;
         let opened = timeout_at(give_up, Connection::open(self, socket, generation)).await;
-        match opened {
-            Ok(Ok(connection)) => {
-                self.met(generation, connection.process());
-                Ok(Ok(connection))
-            }
-            Ok(Err(source)) => {
-                let passing = is_passing(&source);
-                let error = CallError::Connect {
-                    socket: Arc::clone(socket),
-                    source: Arc::new(source),
-                };
-                if passing { Ok(Err(error)) } else { Err(error) }
-            }
-            Err(_) => Err(CallError::Timeout {
-                stage: Stage::Connect,
-                after,
-            }),
-        }
+        let opened = opened.map_err(|_| CallError::Timeout {
+            stage: Stage::Connect,
+            after,
+        })?;
+        let connection = opened.map_err(|source| CallError::Connect {
+            socket: Arc::clone(socket),
+            source: Arc::new(source),
+        })?;
+        self.met(generation, connection.process());
+        Ok(connection)
     }
 
     /// A connection of this generation leads to `process`.
@@ -303,9 +282,11 @@ impl fmt::Debug for Shared {
 
 /// Whether trying again can help: nobody listens yet or just now, or (EAGAIN)
 /// too many wait to be accepted.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock
-    )
+fn is_passing(error: &CallError) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+
+    let CallError::Connect { source, .. } = error else {
+        return false;
+    };
+    matches!(source.kind(), NotFound | ConnectionRefused | WouldBlock)
 }

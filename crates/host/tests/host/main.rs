@@ -1,5 +1,10 @@
 //! The host against runners on real unix sockets, from honest to hostile.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint sees helpers of tests as production code"
+)]
+
 mod calls;
 mod confs;
 mod connections;

@@ -129,10 +129,12 @@ fn read_named(at: &At<'_>, base: &Base<'_>) -> Option<Vec<RunnerSettings>> {
             stop_grace: read_grace(&object, base.stop_grace),
             folder: base.folder,
         };
-        match read_runner(&object, name, &own) {
-            Some(runner) => named.push(runner),
-            None if object.get("cmd").is_none() => at.fault("property \"cmd\" is required"),
-            None => {}
+        named.extend(read_runner(&object, name, &own));
+        if ["cmd", "path", "path_for_test"]
+            .iter()
+            .all(|key| object.get(key).is_none())
+        {
+            at.fault("property \"cmd\" or \"path\" is required");
         }
         object.finish();
     }

@@ -6,18 +6,21 @@
 //! or object) is accepted without a word either way.
 
 use std::cell::RefCell;
+use std::path::Path;
 
 use outrigger_model::PropertyPath;
 use outrigger_model::read::{At, Object};
 use serde_json::Value;
 
+use crate::yaml::Marks;
+
 /// What was accepted and has no effect.
 #[derive(Default)]
 pub(super) struct Notes(RefCell<Vec<Note>>);
 
-pub(super) struct Note {
-    pub(super) path: PropertyPath,
-    pub(super) message: String,
+struct Note {
+    path: PropertyPath,
+    message: String,
 }
 
 impl Notes {
@@ -26,8 +29,20 @@ impl Notes {
         self.0.borrow_mut().push(Note { path, message });
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = Note> {
-        self.0.into_inner().into_iter()
+    /// The notes as lines of a log, in the order of the file.
+    pub(super) fn into_lines(self, file: &Path, marks: &Marks) -> Vec<String> {
+        let mut notes = self.0.into_inner();
+        notes.sort_by_cached_key(|note| marks.locate(&note.path));
+        let line = |note: Note| {
+            let location = marks.locate(&note.path);
+            format!(
+                "{}:{location}: {}: {}",
+                file.display(),
+                note.path,
+                note.message
+            )
+        };
+        notes.into_iter().map(line).collect()
     }
 }
 

@@ -135,16 +135,7 @@ impl Settings {
             let problems = problems_of(faults, &marks);
             Report::new(path, problems).expect("there is at least one fault")
         })?;
-        let shown = |note: foreign::Note| {
-            let location = marks.locate(&note.path);
-            format!(
-                "{}:{location}: {}: {}",
-                path.display(),
-                note.path,
-                note.message
-            )
-        };
-        settings.notes = notes.into_iter().map(shown).collect();
+        settings.notes = notes.into_lines(path, &marks);
         Ok(settings)
     }
 }

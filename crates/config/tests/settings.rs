@@ -1,0 +1,561 @@
+//! What becomes of texts of `config.yaml`, and in which words bad ones are refused.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use outrigger_config::{
+    ClientLimits, EnvRule, ExtPlugin, Report, Router, RunnerTimeout, Settings, Source,
+};
+
+/// The least that a file must say.
+const DEPLOYMENT: &str = "deployment:\n  role: data_plane\n  \
+                          role_data_plane: {config_provider: yaml}\n";
+
+fn env(name: &str) -> Option<String> {
+    let value = match name {
+        "PORT" => "19080",
+        "SECRET" => "s3cret",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn read(text: &str) -> Result<Settings, Report> {
+    Settings::parse(text, Path::new("/etc/outrigger/config.yaml"), &env)
+}
+
+/// The settings of a file that says `more` too.
+fn with(more: &str) -> Settings {
+    read(&format!("{DEPLOYMENT}{more}")).unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// The problems of a file that says `more` too. Its lines are counted from 1, and
+/// the file is left out.
+fn problems(more: &str) -> Vec<String> {
+    let report = read(&format!("{more}{DEPLOYMENT}")).expect_err("a report");
+    let shown = report.to_string();
+    let lines = shown.lines();
+    lines
+        .map(|line| line.replace("/etc/outrigger/config.yaml:", ""))
+        .collect()
+}
+
+#[track_caller]
+fn refused(more: &str, expected: &[&str]) {
+    assert_eq!(problems(more), expected, "{more}");
+}
+
+fn addresses(settings: &Settings) -> Vec<String> {
+    settings.listens.iter().map(SocketAddr::to_string).collect()
+}
+
+#[test]
+fn a_file_that_says_the_least_has_the_defaults() {
+    let settings = with("");
+    assert_eq!(settings.folder, Path::new("/etc/outrigger"));
+    assert_eq!(addresses(&settings), ["0.0.0.0:9080"]);
+    let path = PathBuf::from("/etc/outrigger/apisix.yaml");
+    assert_eq!(settings.source, Source::Yaml { path });
+    assert_eq!(settings.router, Router::HostUri);
+    assert!(settings.trusted_addresses.is_empty());
+    assert!(!settings.show_upstream_status && settings.server_tokens);
+    let minute = Duration::from_secs(60);
+    let client = ClientLimits {
+        max_body_size: None,
+        max_header_line: 8 * 1024,
+        max_header_size: 32 * 1024,
+        header_timeout: minute,
+        body_timeout: minute,
+        send_timeout: Duration::from_secs(10),
+        keepalive_timeout: minute,
+    };
+    assert_eq!(settings.client, client);
+    assert_eq!(settings.shutdown_timeout, Duration::from_secs(240));
+    assert_eq!(settings.ext_plugin, ExtPlugin::default());
+    assert_eq!((settings.plugins, settings.workers), (None, None));
+    assert_eq!(settings.data_dir, Path::new("/etc/outrigger/data"));
+    assert_eq!(settings.runtime_dir, None);
+    assert_eq!(settings.notes, [""; 0]);
+}
+
+#[test]
+fn everything_that_has_a_meaning_can_be_set() {
+    let settings = with(
+        "apisix:
+  router: {http: radixtree_uri, ssl: radixtree_sni}
+  trusted_addresses: [127.0.0.1, 'fe80::/10']
+  show_upstream_status_in_response_header: true
+  enable_server_tokens: false
+nginx_config:
+  worker_processes: 3
+  worker_shutdown_timeout: 5s
+  http:
+    client_max_body_size: 10m
+    large_client_header_buffers: 8 16k
+    client_header_timeout: 1s
+    client_body_timeout: 2
+    send_timeout: 1m
+    keepalive_timeout: 0
+    underscores_in_headers: 'on'
+plugins: [proxy-rewrite, ext-plugin-pre-req]
+outrigger: {data_dir: ../store, runtime_dir: /run/mine}
+",
+    );
+    assert_eq!(settings.router, Router::Uri);
+    let trusted: Vec<_> = settings
+        .trusted_addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(trusted, ["127.0.0.1/32", "fe80::/10"]);
+    assert!(settings.show_upstream_status && !settings.server_tokens);
+    let client = ClientLimits {
+        max_body_size: Some(10 * 1024 * 1024),
+        max_header_line: 16 * 1024,
+        max_header_size: 128 * 1024,
+        header_timeout: Duration::from_secs(1),
+        body_timeout: Duration::from_secs(2),
+        send_timeout: Duration::from_secs(60),
+        keepalive_timeout: Duration::ZERO,
+    };
+    assert_eq!(settings.client, client);
+    assert_eq!(settings.shutdown_timeout, Duration::from_secs(5));
+    let plugins = ["proxy-rewrite", "ext-plugin-pre-req"]
+        .map(str::to_owned)
+        .to_vec();
+    assert_eq!(settings.plugins, Some(plugins));
+    assert_eq!(settings.workers, NonZeroUsize::new(3));
+    assert_eq!(settings.data_dir, Path::new("/etc/outrigger/../store"));
+    assert_eq!(
+        settings.runtime_dir.as_deref(),
+        Some(Path::new("/run/mine"))
+    );
+    assert_eq!(settings.notes, [""; 0]);
+}
+
+#[test]
+fn the_number_of_workers_has_several_sources() {
+    let workers = |more: &str| with(more).workers.map(NonZeroUsize::get);
+    assert_eq!(workers("nginx_config: {worker_processes: auto}\n"), None);
+    assert_eq!(
+        workers("nginx_config: {worker_processes: 3}\noutrigger: {workers: 2}\n"),
+        Some(2)
+    );
+    assert_eq!(workers("apisix: {enable_dev_mode: true}\n"), Some(1));
+}
+
+#[test]
+fn listeners_come_in_several_forms() {
+    let listens = |value: &str| addresses(&with(&format!("apisix: {{{value}}}\n")));
+    assert_eq!(listens("node_listen: 0"), ["0.0.0.0:0"]);
+    assert_eq!(listens("node_listen: '${{PORT}}'"), ["0.0.0.0:19080"]);
+    assert_eq!(
+        listens("node_listen: {ip: 127.0.0.1, port: 81}"),
+        ["127.0.0.1:81"]
+    );
+    assert_eq!(
+        listens(
+            "node_listen: [80, {port: 81, enable_http2: false}, {ip: '::1'}, {ip: '[::]', port: 0}]"
+        ),
+        ["0.0.0.0:80", "0.0.0.0:81", "[::1]:9080", "[::]:0"],
+    );
+    assert_eq!(listens("node_listen: [0, 0]"), ["0.0.0.0:0", "0.0.0.0:0"]);
+    assert_eq!(
+        listens("enable_ipv6: true, node_listen: [80, {ip: 127.0.0.1, port: 81}]"),
+        ["0.0.0.0:80", "[::]:80", "127.0.0.1:81"],
+    );
+}
+
+#[test]
+fn bad_listeners_are_refused() {
+    let line = |value: &str| problems(&format!("apisix:\n  node_listen: {value}\n"));
+    let wrong = "2:3: apisix.node_listen: ";
+    assert_eq!(
+        line("65536"),
+        [format!("{wrong}expected 65536 to be at most 65535")]
+    );
+    assert_eq!(
+        line("[]"),
+        [format!("{wrong}expect array to have at least 1 items")]
+    );
+    assert_eq!(
+        line("x"),
+        [format!(
+            "{wrong}wrong type: expected port or object, got string"
+        )]
+    );
+    assert_eq!(
+        line("[80, x, {prot: 80}, {ip: localhost}, {ip: 0.0.0.0, port: 80}, {enable_http2: true}]"),
+        [
+            "2:21: apisix.node_listen[1]: wrong type: expected port or object, got string",
+            "2:25: apisix.node_listen[2].prot: unknown property, did you mean \"port\"?",
+            "2:37: apisix.node_listen[3].ip: expected an IP address",
+            "2:53: apisix.node_listen[4]: 0.0.0.0:80 is listened to already",
+            "2:78: apisix.node_listen[5]: 0.0.0.0:9080 is listened to already",
+            "2:79: apisix.node_listen[5].enable_http2: HTTP/2 is not supported yet: set it to false",
+        ],
+    );
+}
+
+#[test]
+fn runners_take_what_they_do_not_say_from_the_section() {
+    let settings = with(
+        "ext-plugin:
+  cmd: [./my-runner, run]
+  path_for_test: /tmp/x.sock
+  timeout: {connect: 100, call: 5000}
+  stop_grace: 0
+  runners:
+    java: {cmd: [java, -jar, r.jar], envs: [JAVA_HOME, K=V=W], timeout: {call: 7}}
+    py: {path: run/py.sock, stop_grace: 50}
+    go: {path_for_test: 'unix:/run/go.sock'}
+nginx_config:
+  envs: [MY_ENV_VAR, 'TOKEN=${{SECRET}}']
+",
+    );
+    let default = settings.ext_plugin.default.unwrap();
+    assert_eq!(default.name, "default");
+    assert_eq!(default.cmd, ["./my-runner", "run"]);
+    assert_eq!(default.path.as_deref(), Some(Path::new("/tmp/x.sock")));
+    let shared = [
+        EnvRule::Pass("MY_ENV_VAR".into()),
+        EnvRule::Set("TOKEN".into(), "s3cret".into()),
+    ];
+    assert_eq!(default.envs, shared);
+    let timeout = RunnerTimeout {
+        connect: Duration::from_millis(100),
+        prepare: Duration::from_secs(60),
+        call: Duration::from_secs(5),
+    };
+    assert_eq!(
+        (default.timeout, default.stop_grace),
+        (timeout, Duration::ZERO)
+    );
+    let [java, py, go] = &settings.ext_plugin.named[..] else {
+        panic!("three named runners")
+    };
+    assert_eq!((java.name.as_str(), java.path.as_ref()), ("java", None));
+    assert_eq!(java.envs[..2], shared);
+    let own = [
+        EnvRule::Pass("JAVA_HOME".into()),
+        EnvRule::Set("K".into(), "V=W".into()),
+    ];
+    assert_eq!(java.envs[2..], own);
+    let quick = Duration::from_millis(7);
+    assert_eq!(
+        java.timeout,
+        RunnerTimeout {
+            call: quick,
+            ..timeout
+        }
+    );
+    assert_eq!(
+        py.path.as_deref(),
+        Some(Path::new("/etc/outrigger/run/py.sock"))
+    );
+    assert!(py.cmd.is_empty());
+    assert_eq!(py.stop_grace, Duration::from_millis(50));
+    assert_eq!(go.path.as_deref(), Some(Path::new("/run/go.sock")));
+}
+
+#[test]
+fn bad_runners_are_refused() {
+    refused(
+        "ext-plugin:
+  cmd: []
+  timeout: {connect: 0, cal: 5}
+  stop_grace: -1
+  runners:
+    default: {cmd: [x]}
+    a b: {cmd: [x]}
+    none: {}
+    both: {path: /a, path_for_test: /b}
+    bad: {cmd: ['', 5], cmdd: x}
+    'null': {cmd: [\"x\\0\"]}
+",
+        &[
+            "2:3: ext-plugin.cmd: expect array to have at least 1 items",
+            "3:13: ext-plugin.timeout.connect: expected 0 to be at least 1",
+            "3:25: ext-plugin.timeout.cal: unknown property, did you mean \"call\"?",
+            "4:3: ext-plugin.stop_grace: expected -1 to be at least 0",
+            "6:5: ext-plugin.runners.default: this name is that of the runner given by \
+             ext-plugin.cmd",
+            "7:5: ext-plugin.runners[\"a b\"]: a runner's name has 1 to 64 of the characters \
+             a-z A-Z 0-9 - _ .",
+            "8:5: ext-plugin.runners.none: property \"cmd\" or \"path\" is required",
+            "9:12: ext-plugin.runners.both.path: expected either \"path\" or \"path_for_test\", \
+             got both",
+            "10:11: ext-plugin.runners.bad.cmd: the command must not be empty",
+            "10:21: ext-plugin.runners.bad.cmd[1]: wrong type: expected string, got number",
+            "10:25: ext-plugin.runners.bad.cmdd: unknown property, did you mean \"cmd\"?",
+            "11:20: ext-plugin.runners.null.cmd[0]: must not contain a NUL",
+        ],
+    );
+}
+
+#[test]
+fn bad_rules_for_the_environment_are_refused() {
+    refused(
+        "nginx_config:\n  envs: ['=x', A, A=1, APISIX_LISTEN_ADDRESS, 5, 'A B']\n",
+        &[
+            "2:10: nginx_config.envs[0]: expected NAME or NAME=value",
+            "2:19: nginx_config.envs[2]: there is a rule for A already",
+            "2:24: nginx_config.envs[3]: APISIX_LISTEN_ADDRESS is set by the gateway itself",
+            "2:47: nginx_config.envs[4]: wrong type: expected string, got number",
+            "2:50: nginx_config.envs[5]: expected NAME or NAME=value",
+        ],
+    );
+}
+
+#[test]
+fn misspelt_keys_are_told_their_nearest() {
+    refused(
+        "apsix: {}\next_plugin: {}\nnginx_config:\n  http: {client_max_body: 1}\n  worker_process: 1\n",
+        &[
+            "1:1: apsix: unknown property, did you mean \"apisix\"?",
+            "2:1: ext_plugin: unknown property, did you mean \"ext-plugin\"?",
+            "4:10: nginx_config.http.client_max_body: unknown property, did you mean \
+             \"client_max_body_size\"?",
+            "5:3: nginx_config.worker_process: unknown property, did you mean \
+             \"worker_processes\"?",
+        ],
+    );
+    refused("zzz: 1\n", &["1:1: zzz: unknown property"]);
+}
+
+#[test]
+fn values_of_a_wrong_kind_are_refused() {
+    refused(
+        "apisix: [1]
+nginx_config:
+  worker_processes: many
+  worker_shutdown_timeout: soon
+  http: {client_max_body_size: -1, client_header_timeout: 0, keepalive_timeout: 60s 50s,
+         large_client_header_buffers: 8k, send_timeout: [], client_body_timeout: 99y}
+plugins: proxy-rewrite
+outrigger: {workers: 0, data_dir: '', runtime_dir: 5}
+",
+        &[
+            "1:1: apisix: wrong type: expected object, got array",
+            "3:3: nginx_config.worker_processes: wrong type: expected integer, got string",
+            "4:3: nginx_config.worker_shutdown_timeout: expected a time such as 60, 60s, 500ms \
+             or 1h30m",
+            "5:10: nginx_config.http.client_max_body_size: expected a size such as 1024, 8k, \
+             10m or 1g",
+            "5:36: nginx_config.http.client_header_timeout: expected a time greater than 0",
+            "5:62: nginx_config.http.keepalive_timeout: expected a time such as 60, 60s, 500ms \
+             or 1h30m",
+            "6:10: nginx_config.http.large_client_header_buffers: expected a number and a size \
+             such as \"4 8k\", together at most 16m",
+            "6:43: nginx_config.http.send_timeout: wrong type: expected time, got array",
+            "6:61: nginx_config.http.client_body_timeout: expected at most 31536000 s",
+            "7:1: plugins: wrong type: expected array, got string",
+            "8:13: outrigger.workers: expected 0 to be at least 1",
+            "8:25: outrigger.data_dir: expected a path",
+            "8:39: outrigger.runtime_dir: wrong type: expected string, got number",
+        ],
+    );
+}
+
+#[test]
+fn only_apisix_yaml_is_a_source_as_yet() {
+    let instead = "use `role: data_plane` and `role_data_plane: {config_provider: yaml}`, and \
+                   write the resources into apisix.yaml beside this file";
+    let said = |text: &str| {
+        let report = read(text).expect_err("a report").to_string();
+        report
+            .replace("/etc/outrigger/config.yaml:", "")
+            .replace(instead, "INSTEAD")
+    };
+    let traditional = "the role \"traditional\" is not available yet: INSTEAD";
+    assert_eq!(said(""), format!("1:1: {traditional}"));
+    assert_eq!(
+        said("deployment:\n  admin: {}\n"),
+        format!("1:1: deployment: {traditional}")
+    );
+    assert_eq!(
+        said("deployment:\n  role: traditional\n"),
+        format!("2:3: deployment.role: {traditional}"),
+    );
+    assert_eq!(
+        said("deployment:\n  role: data_plane\n  role_data_plane:\n    config_provider: etcd\n"),
+        "3:3: deployment.role_data_plane: the provider \"etcd\" is not available yet: INSTEAD",
+    );
+    assert_eq!(
+        said("deployment: {role: data_plane}"),
+        "1:1: deployment: a config_provider is required: INSTEAD",
+    );
+    assert_eq!(
+        said("deployment: {role: dataplane}"),
+        "1:14: deployment.role: expected one of \"traditional\", \"control_plane\", \
+         \"data_plane\", \"standalone\", did you mean \"data_plane\"?",
+    );
+    assert_eq!(
+        said(&format!(
+            "{DEPLOYMENT}  etcd: {{host: ['http://127.0.0.1:2379']}}\n"
+        )),
+        "4:3: deployment.etcd: etcd is not supported yet: remove it; resources come from \
+         apisix.yaml",
+    );
+}
+
+#[test]
+fn what_would_be_missed_is_refused_unless_it_is_off() {
+    refused(
+        "apisix:
+  ssl: {listen: [{port: 9443}]}
+  proxy_protocol: {listen_http_port: 9181}
+  proxy_mode: http&stream
+  stream_proxy: {tcp: [9100]}
+  delete_uri_tail_slash: true
+  normalize_uri_like_servlet: true
+  router: {http: radixtree_uri_with_parameter}
+  lua_module_hook: a.b
+nginx_config:
+  http: {underscores_in_headers: off, real_ip_header: X-Forwarded-For, real_ip_recursive: 'on',
+         real_ip_from: [127.0.0.1, 10.0.0.0/8]}
+discovery: {dns: {}}
+wasm: {plugins: []}
+xrpc: {protocols: []}
+etcd: {host: []}
+",
+        &[
+            "2:3: apisix.ssl: TLS is not supported yet: set ssl.enable to false, and put TLS in \
+             front",
+            "3:3: apisix.proxy_protocol: the PROXY protocol is not supported yet: remove it",
+            "4:3: apisix.proxy_mode: there is no stream proxy: use \"http\"",
+            "5:3: apisix.stream_proxy: there is no stream proxy: remove it",
+            "6:3: apisix.delete_uri_tail_slash: is not supported yet: set it to false",
+            "7:3: apisix.normalize_uri_like_servlet: is not supported yet: set it to false",
+            "8:12: apisix.router.http: parameters in a uri are not supported yet: use \
+             \"radixtree_uri\"",
+            "9:3: apisix.lua_module_hook: no Lua runs here: use a plugin, in any language, \
+             through a runner",
+            "11:10: nginx_config.http.underscores_in_headers: headers with underscores are not \
+             dropped yet: set it to \"on\"",
+            "11:39: nginx_config.http.real_ip_header: client addresses from headers are not \
+             supported yet: remove it",
+            "11:72: nginx_config.http.real_ip_recursive: client addresses from headers are not \
+             supported yet: remove it",
+            "12:10: nginx_config.http.real_ip_from: client addresses from headers are not \
+             supported yet: remove it",
+            "13:1: discovery: service discovery is not supported yet: give upstreams nodes",
+            "14:1: wasm: WebAssembly plugins are not supported: use a runner",
+            "15:1: xrpc: xRPC is not supported: remove it",
+            "16:1: etcd: this key of APISIX 2 is not supported: see `deployment`",
+        ],
+    );
+    let settings = with(
+        "apisix: {ssl: {enable: false, listen: [{port: 9443}]}, proxy_mode: http,
+  delete_uri_tail_slash: false, stream_proxy: {}, lua_module_hook: '', proxy_protocol: }
+discovery:\nwasm: {}\n",
+    );
+    assert_eq!(settings.notes, [""; 0]);
+}
+
+#[test]
+fn what_has_no_effect_is_noted_with_its_line() {
+    let settings = with(
+        "apisix:
+  enable_admin: true
+  enable_reuseport: false
+  dns_resolver: [1.1.1.1]
+  extra_lua_path: ''
+nginx_config:
+  error_log: logs/error.log
+  http_configuration_snippet: |
+    # only a comment
+  http_server_configuration_snippet: |
+    deny all;
+  http:
+    real_ip_header: X-Real-IP
+    real_ip_from: [127.0.0.1, 'unix:']
+",
+    );
+    let notes: Vec<_> = settings
+        .notes
+        .iter()
+        .map(|note| note.replace("/etc/outrigger/", ""))
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            "config.yaml:5:3: apisix.enable_admin: has no effect: the Admin API is not there yet",
+            "config.yaml:6:3: apisix.enable_reuseport: only nginx needs this; it has no effect here",
+            "config.yaml:7:3: apisix.dns_resolver: has no effect: names are resolved as the \
+             system does",
+            "config.yaml:10:3: nginx_config.error_log: has no effect: the log goes to standard \
+             error",
+            "config.yaml:13:3: nginx_config.http_server_configuration_snippet: its nginx \
+             directives have no effect here, whatever they allow or forbid",
+            "config.yaml:16:5: nginx_config.http.real_ip_header: has no effect: the client's \
+             address is that of its connection",
+            "config.yaml:17:5: nginx_config.http.real_ip_from: has no effect: the client's \
+             address is that of its connection",
+        ],
+    );
+}
+
+/// Every key of APISIX's own defaults is known: a file that spells them all out is
+/// accepted once TLS and etcd are taken out of it.
+#[test]
+fn a_file_with_all_of_apisix_defaults_is_accepted() {
+    let text = include_str!("data/apisix-defaults.yaml");
+    let settings = read(text).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(addresses(&settings), ["0.0.0.0:9080", "[::]:9080"]);
+    assert_eq!(settings.client, with("").client);
+    assert_eq!(settings.shutdown_timeout, with("").shutdown_timeout);
+    assert!(settings.notes.len() > 20);
+}
+
+#[test]
+fn a_file_is_read_from_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    fs::write(&path, DEPLOYMENT).unwrap();
+    let settings = Settings::load(&path, &env).unwrap();
+    assert_eq!(settings.folder, folder.path());
+    let absent = folder.path().join("none.yaml");
+    let report = Settings::load(&absent, &env).unwrap_err().to_string();
+    let expected = "cannot be read: No such file or directory (os error 2)";
+    assert_eq!(report, format!("{}: {expected}", absent.display()));
+}
+
+#[test]
+fn what_is_no_yaml_or_lacks_a_variable_is_refused() {
+    refused("a: 'x\n", &["1:4: not valid YAML: unclosed quote"]);
+    refused(
+        "apisix: {node_listen: '${{NONE}}'}\n",
+        &["1:10: apisix.node_listen: the environment variable NONE is not set"],
+    );
+    refused(
+        "5\n",
+        &["2:11: not valid YAML: mapping values are not allowed in this context"],
+    );
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let settings = with("nginx_config: {envs: ['TOKEN=${{SECRET}}']}\next-plugin: {cmd: [x]}\n");
+    let shown = format!("{settings:?}");
+    assert!(
+        shown.contains("TOKEN") && !shown.contains("s3cret"),
+        "{shown}"
+    );
+    for text in [
+        "deployment: s3cret\n",
+        "deployment: {role: s3cret, admin: {admin_key: s3cret}, role_data_plane: {config_provider: s3cret}}\n",
+        "nginx_config: {envs: ['s3cret s3cret=s3cret', '=s3cret', APISIX_LISTEN_ADDRESS=s3cret]}\n",
+        "apisix: {data_encryption: {keyring: [s3cret]}, node_listen: s3cret, trusted_addresses: [s3cret]}\n",
+        "ext-plugin: {cmd: s3cret, timeout: s3cret}\n",
+    ] {
+        let report = read(text).expect_err("a report");
+        assert!(
+            !format!("{report} {report:?}").contains("s3cret"),
+            "{report}"
+        );
+    }
+}

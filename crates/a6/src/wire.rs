@@ -62,9 +62,11 @@ impl<'a> Payload<'a> {
     }
 
     fn table(&self, field: &'static str, offset: usize) -> Result<Table<'_, 'a>, DecodeError> {
-        self.take_tables(field, 1)?;
-        let table = follow(self.bytes, offset).and_then(|pos| RawTable::at(self.bytes, pos));
-        let raw = table.ok_or_else(|| self.malformed(field, NOT_A_TABLE))?;
+        let raw = self.take_tables(1).and_then(|()| {
+            let table = follow(self.bytes, offset).and_then(|pos| RawTable::at(self.bytes, pos));
+            table.ok_or(NOT_A_TABLE)
+        });
+        let raw = raw.map_err(|reason| self.malformed(field, reason))?;
         Ok(Table {
             payload: self,
             field,
@@ -72,16 +74,18 @@ impl<'a> Payload<'a> {
         })
     }
 
-    fn take_tables(&self, field: &'static str, count: usize) -> Result<(), DecodeError> {
-        let left = self.tables_left.get().checked_sub(count);
-        let left = left.ok_or_else(|| self.malformed(field, TOO_MANY))?;
+    fn take_tables(&self, count: usize) -> Result<(), &'static str> {
+        let left = self.tables_left.get().checked_sub(count).ok_or(TOO_MANY)?;
         self.tables_left.set(left);
         Ok(())
     }
 
-    fn take_bytes(&self, field: &'static str, count: usize) -> Result<(), DecodeError> {
-        let left = self.bytes_left.get().checked_sub(count);
-        let left = left.ok_or_else(|| self.malformed(field, SHARED_TOO_OFTEN))?;
+    fn take_bytes(&self, count: usize) -> Result<(), &'static str> {
+        let left = self
+            .bytes_left
+            .get()
+            .checked_sub(count)
+            .ok_or(SHARED_TOO_OFTEN)?;
         self.bytes_left.set(left);
         Ok(())
     }
@@ -131,11 +135,11 @@ impl<'p, 'a> Table<'p, 'a> {
         field: &'static str,
         slot: VOffsetT,
     ) -> Result<Option<&'a [u8]>, DecodeError> {
-        let bytes = self.raw.bytes(self.payload.bytes, slot);
-        let bytes = bytes.map_err(|reason| self.malformed(field, reason))?;
-        self.payload
-            .take_bytes(field, bytes.map_or(0, <[u8]>::len))?;
-        Ok(bytes)
+        let bytes = self.raw.bytes(self.payload.bytes, slot).and_then(|bytes| {
+            self.payload.take_bytes(bytes.map_or(0, <[u8]>::len))?;
+            Ok(bytes)
+        });
+        bytes.map_err(|reason| self.malformed(field, reason))
     }
 
     /// A table that must be there.
@@ -161,16 +165,20 @@ impl<'p, 'a> Table<'p, 'a> {
             return Ok(Entries::default());
         };
         let list = follow(payload.bytes, offset).and_then(|pos| RawEntries::at(payload.bytes, pos));
-        let list = list.ok_or_else(|| self.malformed(field, NOT_THERE))?;
-        payload.take_tables(field, list.len)?;
+        let list = list.ok_or(NOT_THERE).and_then(|list| {
+            payload.take_tables(list.len)?;
+            Ok(list)
+        });
+        let list = list.map_err(|reason| self.malformed(field, reason))?;
         for index in 0..list.len {
-            match list.get(index) {
-                Ok(Some(Entry { name, value })) => {
-                    payload.take_bytes(field, name.len() + value.map_or(0, <[u8]>::len))?;
-                }
-                Ok(None) => {
-                    return Err(payload.missing(self.path(&format!("{field}[{index}].name"))));
-                }
+            let entry = list.get(index).and_then(|entry| {
+                let values = entry.map_or(0, |e| e.name.len() + e.value.map_or(0, <[u8]>::len));
+                payload.take_bytes(values)?;
+                Ok(entry)
+            });
+            match entry {
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(self.missing(&format!("{field}[{index}].name"))),
                 Err(reason) => return Err(self.malformed(&format!("{field}[{index}]"), reason)),
             }
         }

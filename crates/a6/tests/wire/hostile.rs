@@ -341,7 +341,32 @@ fn many_references_to_one_long_value_are_refused() {
     let reason = malformed(prepare_conf::Request::decode(&bytes));
     assert_eq!(
         reason,
-        "PrepareConf.Req: conf: the same bytes over and over"
+        "PrepareConf.Req: conf[4]: the same bytes over and over"
+    );
+}
+
+#[test]
+fn bodies_and_entries_share_one_account() {
+    let rewrite = |references: usize| {
+        response(Some(2), |builder| {
+            let shared = builder.create_byte_string(&vec![b'v'; 1 << 20]);
+            let entry = table(builder, |builder| {
+                builder.push_slot_always(slot(0), shared);
+            });
+            let headers = builder.create_vector(&vec![entry; references]);
+            Some(table(builder, |builder| {
+                builder.push_slot_always(slot(0), shared);
+                builder.push_slot_always(slot(1), headers);
+                builder.push_slot_always(slot(4), shared);
+            }))
+        })
+    };
+    // Four times its length is what a message may add up to.
+    assert!(http_req_call::Response::decode(&rewrite(2)).is_ok());
+    let error = malformed(http_req_call::Response::decode(&rewrite(3)));
+    assert_eq!(
+        error,
+        "HTTPReqCall.Resp: action.body: the same bytes over and over"
     );
 }
 

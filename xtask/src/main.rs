@@ -11,6 +11,9 @@
 )]
 
 mod ci;
+mod codegen;
+mod conformance;
+mod fuzz;
 mod tally;
 mod tidy;
 mod workspace;
@@ -22,7 +25,15 @@ Chores of the workspace.
 
   cargo xtask ci                 everything that a change must pass
   cargo xtask tidy               dependency arrows, sizes, paths of a machine
+  cargo xtask codegen [--check]  generate the protocol's code, or only compare it
+  cargo xtask conformance [--only RUNNER] [--scenario NAME] [--list]
+                                 real runners behind a real gateway
+  cargo xtask fuzz [--seconds N] [TARGET]
+                                 run each fuzz target, or one, for 10 or N seconds
 ";
+
+/// How long each target is fuzzed unless told otherwise.
+const FUZZ_SECONDS: u64 = 10;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +41,12 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["ci"] => ci::run(),
         ["tidy"] => done(tidy::run()),
+        ["codegen"] => done(codegen::run(false)),
+        ["codegen", "--check"] => done(codegen::run(true)),
+        ["conformance", ref rest @ ..] => done(conformance::run(rest)),
+        ["fuzz", ref rest @ ..] => {
+            fuzz_arguments(rest).and_then(|(seconds, target)| done(fuzz::run(seconds, target)))
+        }
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -44,4 +61,48 @@ fn main() -> ExitCode {
 
 fn done(result: Result<(), String>) -> Result<ExitCode, String> {
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// How long to fuzz in seconds, and what if not everything.
+fn fuzz_arguments<'a>(arguments: &[&'a str]) -> Result<(u64, Option<&'a str>), String> {
+    let (seconds, rest) = match *arguments {
+        ["--seconds", seconds, ref rest @ ..] => (
+            seconds
+                .parse()
+                .map_err(|error| format!("--seconds {seconds}: {error}"))?,
+            rest,
+        ),
+        ref rest => (FUZZ_SECONDS, rest),
+    };
+    match *rest {
+        [] => Ok((seconds, None)),
+        [target] if !target.starts_with('-') => Ok((seconds, Some(target))),
+        _ => Err(format!("fuzz: what is `{}`?\n\n{USAGE}", rest.join(" "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzzing_takes_a_time_and_a_target() {
+        assert_eq!(fuzz_arguments(&[]), Ok((FUZZ_SECONDS, None)));
+        assert_eq!(
+            fuzz_arguments(&["frame"]),
+            Ok((FUZZ_SECONDS, Some("frame")))
+        );
+        assert_eq!(
+            fuzz_arguments(&["--seconds", "3", "frame"]),
+            Ok((3, Some("frame")))
+        );
+        for wrong in [
+            &["--seconds"][..],
+            &["--seconds", "x"],
+            &["a", "b"],
+            &["--fast"],
+        ] {
+            assert!(fuzz_arguments(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

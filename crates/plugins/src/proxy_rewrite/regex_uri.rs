@@ -1,0 +1,240 @@
+//! `regex_uri`: pairs of a regular expression and what comes in place of what
+//! it matched, as OpenResty's `ngx.re.sub` has it: what stands before and after the match
+//! stays. Of several pairs the first that matches counts.
+//!
+//! Expressions see bytes, not characters, and have neither look-around nor
+//! back references: a search takes time in proportion to the text, whatever the client sends.
+
+use std::ops::Range;
+
+use outrigger_engine::target::{BadPath, NewPath, QueryText, push_query};
+use outrigger_model::{Fault, PropertyPath};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::limits;
+use crate::conf;
+
+/// The pairs. Invariant: not empty.
+#[derive(Debug)]
+pub(super) struct RegexUri {
+    pairs: Vec<Pair>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    regex: Regex,
+    replacement: Replacement,
+}
+
+/// What a pair matched: places in the text that was searched.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    replacement: &'a Replacement,
+    whole: Range<usize>,
+    /// The groups of the match.
+    pub(super) groups: Groups,
+}
+
+/// Where the groups matched, the whole match being group 0; empty where
+/// nobody asks for them.
+#[derive(Debug, Default)]
+pub(super) struct Groups(Vec<Option<Range<usize>>>);
+
+impl Groups {
+    /// What a group matched in `text`, the text that was searched.
+    pub(super) fn get<'a>(&self, group: usize, text: &'a [u8]) -> Option<&'a [u8]> {
+        text.get(self.0.get(group)?.clone()?)
+    }
+}
+
+impl RegexUri {
+    pub(super) fn read(texts: &[String]) -> Result<Self, Fault> {
+        let root = || PropertyPath::root().key("regex_uri");
+        if texts.is_empty() || texts.len() % 2 != 0 {
+            let message = "expected pairs of a regular expression and a replacement";
+            return Err(conf::fault(root(), message));
+        }
+        let pairs = texts.chunks_exact(2).enumerate().map(|(number, pair)| {
+            let at = |item: usize| root().index(2 * number + item);
+            Ok(Pair {
+                regex: compile(&pair[0]).map_err(|message| conf::fault(at(0), message))?,
+                replacement: Replacement::parse(&pair[1])
+                    .ok_or_else(|| conf::fault(at(1), BAD_REPLACEMENT))?,
+            })
+        });
+        let pairs = pairs.collect::<Result<_, _>>()?;
+        Ok(RegexUri { pairs })
+    }
+
+    /// Finds the first pair that matches, and its groups if the replacement
+    /// or the caller uses them.
+    pub(super) fn find(&self, text: &[u8], groups: bool) -> Option<Found<'_>> {
+        self.pairs.iter().find_map(|Pair { regex, replacement }| {
+            let whole = regex.find(text)?.range();
+            let mut found = Found {
+                replacement,
+                whole,
+                groups: Groups::default(),
+            };
+            if groups || replacement.has_groups() {
+                // The same match again: leftmost means that it begins where it was found.
+                let captures = regex.captures_at(text, found.whole.start)?;
+                let ranges = captures
+                    .iter()
+                    .map(|group| group.map(|group| group.range()));
+                found.groups = Groups(ranges.collect());
+            }
+            Some(found)
+        })
+    }
+}
+
+impl Found<'_> {
+    /// Replaces the match in a decoded path. What comes from the path can
+    /// neither begin a query nor, in one, pass for an escape.
+    pub(super) fn replace_in_path(&self, path: &[u8]) -> (NewPath, Option<Vec<u8>>) {
+        let mut new = path[..self.whole.start].to_vec();
+        let after = &path[self.whole.end..];
+        for part in &self.replacement.path {
+            new.extend_from_slice(self.resolve(part, path));
+        }
+        let Some(parts) = &self.replacement.query else {
+            new.extend_from_slice(after);
+            return (NewPath::from_decoded(new), None);
+        };
+        let mut query = Vec::new();
+        for part in parts {
+            let kind = match part {
+                Part::Text(_) => QueryText::Query,
+                Part::Group(_) => QueryText::Decoded,
+            };
+            push_query(&mut query, self.resolve(part, path), kind);
+        }
+        push_query(&mut query, after, QueryText::Decoded);
+        (NewPath::from_decoded(new), Some(query))
+    }
+
+    /// Replaces the match in a whole request target, which stays encoded as it is.
+    pub(super) fn replace_in_target(
+        &self,
+        target: &[u8],
+    ) -> Result<(NewPath, Option<Vec<u8>>), BadPath> {
+        let mut new = target[..self.whole.start].to_vec();
+        for part in &self.replacement.path {
+            new.extend_from_slice(self.resolve(part, target));
+        }
+        if let Some(query) = &self.replacement.query {
+            new.push(b'?');
+            for part in query {
+                new.extend_from_slice(self.resolve(part, target));
+            }
+        }
+        new.extend_from_slice(&target[self.whole.end..]);
+        let mut halves = new.splitn(2, |byte| *byte == b'?');
+        let path = NewPath::from_encoded(halves.next().unwrap_or_default())?;
+        let query = halves.next().map(|text| {
+            let mut query = Vec::with_capacity(text.len());
+            push_query(&mut query, text, QueryText::Query);
+            query
+        });
+        Ok((path, query))
+    }
+
+    fn resolve<'a>(&self, part: &'a Part, text: &'a [u8]) -> &'a [u8] {
+        match part {
+            Part::Text(text) => text.as_bytes(),
+            Part::Group(group) => self.groups.get(*group, text).unwrap_or_default(),
+        }
+    }
+}
+
+/// Bytes, as the reference's expressions see them without their `u` option.
+fn compile(text: &str) -> Result<Regex, String> {
+    let mut builder = RegexBuilder::new(text);
+    builder.unicode(false);
+    builder
+        .size_limit(limits::REGEX_SIZE)
+        .dfa_size_limit(limits::REGEX_CACHE);
+    builder.build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(limit) => {
+            format!("the regular expression takes more than {limit} bytes when compiled")
+        }
+        // The text shows the expression on lines of its own; the last line says what is wrong.
+        error => {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default();
+            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+            format!("not a regular expression that is supported: {reason}")
+        }
+    })
+}
+
+const BAD_REPLACEMENT: &str =
+    "after a dollar sign, expected a group's number, as in $1 or ${1}, or another dollar sign";
+
+/// A parsed replacement, split at the question mark in its text.
+#[derive(Debug, Default)]
+struct Replacement {
+    path: Vec<Part>,
+    query: Option<Vec<Part>>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Group(usize),
+}
+
+impl Replacement {
+    /// None where a dollar sign begins nothing that is known. A group that
+    /// the expression does not have is empty, as in APISIX.
+    fn parse(text: &str) -> Option<Self> {
+        let mut replacement = Replacement::default();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            replacement.push_text(&rest[..at]);
+            let after = &rest[at + 1..];
+            if let Some(tail) = after.strip_prefix('$') {
+                replacement.push_text("$");
+                rest = tail;
+                continue;
+            }
+            let (number, tail) = match after.strip_prefix('{') {
+                Some(inner) => inner.split_once('}')?,
+                None => after.split_at(
+                    after
+                        .find(|c: char| !c.is_ascii_digit())
+                        .unwrap_or(after.len()),
+                ),
+            };
+            let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+            replacement
+                .parts()
+                .push(Part::Group(number.parse().ok().filter(|_| digits)?));
+            rest = tail;
+        }
+        replacement.push_text(rest);
+        Some(replacement)
+    }
+
+    fn has_groups(&self) -> bool {
+        let parts = self.path.iter().chain(self.query.iter().flatten());
+        parts.into_iter().any(|part| matches!(part, Part::Group(_)))
+    }
+
+    fn parts(&mut self) -> &mut Vec<Part> {
+        self.query.as_mut().unwrap_or(&mut self.path)
+    }
+
+    fn push_text(&mut self, text: &str) {
+        let mut text = text;
+        if self.query.is_none()
+            && let Some((path, query)) = text.split_once('?')
+        {
+            self.path.push(Part::Text(path.to_owned()));
+            self.query = Some(Vec::new());
+            text = query;
+        }
+        self.parts().push(Part::Text(text.to_owned()));
+    }
+}

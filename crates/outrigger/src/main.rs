@@ -1,2 +1,68 @@
-//! The `outrigger` command line.
-fn main() {}
+//! The `outrigger` command: wires configuration, runners and proxy together.
+
+mod check;
+mod cli;
+mod demo;
+mod demo_runner;
+mod gateway;
+mod run;
+mod runners;
+mod runtime_dir;
+mod source;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use outrigger_telemetry::log::Style;
+
+/// What ends a command: a message for the person who gave it.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // A runner's lines get their time from the log of whoever runs it.
+    let time = !matches!(cli.command, Command::DemoRunner);
+    match log_to_stderr(&cli.log, time).and_then(|()| dispatch(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run { config } => run::run(&config),
+        Command::Check { config } => check::check(&config),
+        Command::Demo => demo::run(),
+        Command::DemoRunner => demo_runner(),
+    }
+}
+
+fn demo_runner() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(demo_runner::run())?)
+}
+
+fn log_to_stderr(filter: &str, time: bool) -> Result<(), Failure> {
+    let style = Style {
+        colour: std::io::stderr().is_terminal(),
+        time,
+    };
+    let subscriber = outrigger_telemetry::log::subscriber(filter, style)?;
+    Ok(tracing::subscriber::set_global_default(subscriber)?)
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "a command line's error goes to standard error"
+)]
+fn complain(message: &str) {
+    eprintln!("outrigger: {message}");
+}

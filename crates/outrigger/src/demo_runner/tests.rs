@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::runner;
 
 fn route(plugin: &str, conf: Value) -> FakeHost {
-    FakeHost::new(runner()).prepare(plugin, conf)
+    FakeHost::new(runner(false)).prepare(plugin, conf)
 }
 
 /// Whether the runner refuses this configuration.
@@ -271,7 +271,7 @@ macro_rules! golden {
 
 #[tokio::test]
 async fn a_real_gateway_gets_what_the_go_runner_answered() {
-    let service = runner().into_service().unwrap();
+    let service = runner(false).into_service().unwrap();
     let (ours, theirs) = tokio::io::duplex(4096);
     tokio::spawn(async move { service.serve_connection(theirs).await });
     let mut gateway = FrameStream::new(ours);

@@ -181,7 +181,7 @@ fn is_kept_from_runners(name: &HeaderName) -> bool {
 fn header_edits(entries: &Entries<'_>) -> Result<Vec<HeaderEdit>, BadAnswer> {
     limit(entries)?;
     let mut edits: Vec<HeaderEdit> = Vec::with_capacity(entries.len());
-    for entry in entries.iter() {
+    for entry in entries {
         let name = HeaderName::from_bytes(entry.name).map_err(|_| {
             BadAnswer::HeaderName(String::from_utf8_lossy(entry.name).into_owned())
         })?;
@@ -204,7 +204,7 @@ fn header_edits(entries: &Entries<'_>) -> Result<Vec<HeaderEdit>, BadAnswer> {
 fn arg_changes(entries: &Entries<'_>) -> Result<Vec<(Vec<u8>, Change)>, BadAnswer> {
     limit(entries)?;
     let mut changes: Vec<(Vec<u8>, Change)> = Vec::with_capacity(entries.len());
-    for entry in entries.iter() {
+    for entry in entries {
         let seen = changes.iter().any(|(name, _)| *name == entry.name);
         let change = match entry.value {
             None => Change::Remove,

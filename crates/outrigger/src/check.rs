@@ -1,0 +1,34 @@
+//! `outrigger check`: reads what `run` would read and says whether it would
+//! serve. Starts nothing and listens nowhere.
+
+use std::path::Path;
+
+use outrigger_config::{Settings, Source as SourceSettings};
+
+use crate::Failure;
+use crate::gateway::mode;
+use crate::run::control_runtime;
+use crate::runners;
+use crate::source::{Source, env};
+
+#[allow(
+    clippy::print_stdout,
+    reason = "what the command finds goes to standard output"
+)]
+pub(crate) fn check(config: &Path) -> Result<(), Failure> {
+    let settings = Settings::load(config, &env)?;
+    for note in &settings.notes {
+        println!("note: {note}");
+    }
+    println!("{}: ok", config.display());
+    let SourceSettings::Yaml { path } = &settings.source;
+    let registry = outrigger_plugins::registry(runners::without_processes(&settings));
+    let reading = Source::open(path, registry, mode(settings.router));
+    let source = control_runtime()?.block_on(reading)?;
+    println!(
+        "{}: ok, {} routes",
+        path.display(),
+        source.snapshot().load().route_count()
+    );
+    Ok(())
+}

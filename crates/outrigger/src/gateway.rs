@@ -1,0 +1,114 @@
+//! The gateway as a whole: what is started in which order, and stopped.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use outrigger_config::{Router, Settings, Source as SourceSettings};
+use outrigger_engine::router::Mode;
+use outrigger_proxy as proxy;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::Failure;
+use crate::runners::Fleet;
+use crate::runtime_dir;
+use crate::source::Source;
+
+/// A gateway that serves.
+pub(crate) struct Gateway {
+    addresses: Vec<SocketAddr>,
+    proxy: proxy::Running,
+    fleet: Fleet,
+    follower: JoinHandle<()>,
+    shutdown_timeout: Duration,
+    /// Kept until the runners are gone.
+    _sockets: TempDir,
+}
+
+impl Gateway {
+    /// Starts runners, reads the routes, and serves. Lines of the runners'
+    /// output go to `output` too, as far as it takes them. Must be called on a
+    /// thread that lives as long as the gateway (see [`Fleet::start`]).
+    ///
+    /// # Errors
+    /// What keeps it from serving. A runner that does not start does not.
+    pub(crate) async fn start(
+        settings: Settings,
+        output: Option<mpsc::Sender<String>>,
+    ) -> Result<Self, Failure> {
+        for note in &settings.notes {
+            tracing::warn!("{note}");
+        }
+        let sockets = runtime_dir::make(settings.runtime_dir.as_deref(), |name| {
+            std::env::var_os(name)
+        })?;
+        let bound = proxy::Bound::bind(proxy_settings(&settings))?;
+        let addresses = bound.addresses().to_vec();
+        let fleet = Fleet::start(&settings, sockets.path(), output.as_ref())?;
+        let source = open_source(&settings, &fleet).await?;
+        let proxy = bound.start(source.snapshot())?;
+        let follower = tokio::spawn(source.follow());
+        for address in &addresses {
+            tracing::info!("listening on http://{address}");
+        }
+        let shutdown_timeout = settings.shutdown_timeout;
+        Ok(Gateway {
+            addresses,
+            proxy,
+            fleet,
+            follower,
+            shutdown_timeout,
+            _sockets: sockets,
+        })
+    }
+
+    /// The addresses that are listened on.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Replaces the runners' processes by new ones.
+    pub(crate) fn reload(&self) {
+        tracing::info!("reloading: runners are restarted");
+        self.fleet.restart();
+    }
+
+    /// Lets requests in flight end, then stops the runners.
+    pub(crate) async fn stop(self) {
+        tracing::info!("stopping: requests in flight may end, new ones are not taken");
+        self.follower.abort();
+        self.proxy.stop(self.shutdown_timeout).await;
+        self.fleet.stop().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn open_source(settings: &Settings, fleet: &Fleet) -> Result<Source, Failure> {
+    let registry = outrigger_plugins::registry(fleet.runners());
+    let SourceSettings::Yaml { path } = &settings.source;
+    Ok(Source::open(path, registry, mode(settings.router)).await?)
+}
+
+/// The engine's name for the configured router.
+pub(crate) fn mode(router: Router) -> Mode {
+    match router {
+        Router::HostUri => Mode::HostThenUri,
+        Router::Uri => Mode::UriThenHost,
+    }
+}
+
+fn proxy_settings(settings: &Settings) -> proxy::Settings {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    proxy::Settings {
+        listen: settings.listens.clone(),
+        workers: settings.workers.map_or_else(cores, NonZeroUsize::get),
+        trusted: settings.trusted_addresses.clone(),
+        max_body: settings.client.max_body_size,
+        max_head: settings.client.max_header_size,
+        head_timeout: settings.client.header_timeout,
+        body_timeout: settings.client.body_timeout,
+        show_upstream_status: settings.show_upstream_status,
+    }
+}

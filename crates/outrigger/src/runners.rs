@@ -1,0 +1,162 @@
+//! The runners that the configuration names: those that the gateway starts and
+//! those that someone else did, each with the handle that calls go through.
+
+mod environment;
+mod watcher;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrigger_config::{RunnerSettings, RunnerTimeout, Settings};
+use outrigger_host as host;
+use outrigger_plugins::Runners;
+use outrigger_supervisor as supervisor;
+
+use crate::Failure;
+use tokio::sync::mpsc;
+use watcher::Watcher;
+
+/// The name of the runner that routes call which name none.
+pub(crate) const DEFAULT_RUNNER: &str = "default";
+
+/// How long a runner is told that a configuration lives (APISIX's value).
+const CONF_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// All runners of one configuration.
+pub(crate) struct Fleet {
+    runners: Runners,
+    processes: Vec<supervisor::Handle>,
+}
+
+impl Fleet {
+    /// Starts the runners that have a command. `sockets` is the folder for
+    /// their sockets; lines of their output go to `output` too. One that cannot be started is tried again and again, and
+    /// logged; that is no error here.
+    ///
+    /// Must be called on a thread that lives as long as the gateway: the
+    /// children die with the thread that spawned them.
+    ///
+    /// # Errors
+    /// A command without a program, which the configuration lets not through.
+    pub(crate) fn start(
+        settings: &Settings,
+        sockets: &Path,
+        output: Option<&mpsc::Sender<String>>,
+    ) -> Result<Self, Failure> {
+        let mut processes = Vec::new();
+        let mut start = |runner: &RunnerSettings| -> Result<Arc<host::Runner>, Failure> {
+            let watcher = Watcher::new(&runner.name, output.cloned());
+            let handle = handle(&runner.name, runner.timeout, &watcher);
+            watcher.attach(&handle);
+            if !runner.cmd.is_empty() {
+                let spec = spec(settings, runner, sockets)?;
+                processes.push(supervisor::Supervisor::start(spec, watcher));
+            } else if let Some(path) = &runner.path {
+                tracing::info!(
+                    runner = runner.name,
+                    "called at {}, started by others",
+                    path.display()
+                );
+                handle.listening(path.clone());
+            }
+            Ok(handle)
+        };
+        let default = match &settings.ext_plugin.default {
+            Some(runner) => start(runner)?,
+            None => unconfigured(),
+        };
+        let named = settings
+            .ext_plugin
+            .named
+            .iter()
+            .map(start)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Fleet {
+            runners: Runners::new(default, named),
+            processes,
+        })
+    }
+
+    /// What routes call.
+    pub(crate) fn runners(&self) -> Runners {
+        self.runners.clone()
+    }
+
+    /// Replaces every process by a new one.
+    pub(crate) fn restart(&self) {
+        self.processes.iter().for_each(supervisor::Handle::restart);
+    }
+
+    /// Stops every process.
+    pub(crate) async fn stop(self) {
+        let stopping = self
+            .processes
+            .into_iter()
+            .map(|process| tokio::spawn(process.stop()));
+        for stopped in stopping.collect::<Vec<_>>() {
+            // A panic has been reported by the task itself.
+            let _ = stopped.await;
+        }
+    }
+}
+
+/// Handles of the configured names that lead nowhere: enough to check a
+/// configuration with.
+pub(crate) fn without_processes(settings: &Settings) -> Runners {
+    let idle = |runner: &RunnerSettings| {
+        handle(
+            &runner.name,
+            runner.timeout,
+            &Watcher::new(&runner.name, None),
+        )
+    };
+    Runners::new(unconfigured(), settings.ext_plugin.named.iter().map(idle))
+}
+
+fn unconfigured() -> Arc<host::Runner> {
+    let watcher = Watcher::new(DEFAULT_RUNNER, None);
+    let runner = handle(DEFAULT_RUNNER, RunnerTimeout::default(), &watcher);
+    let why = "none is configured; set ext-plugin.cmd or ext-plugin.path_for_test in config.yaml";
+    runner.unavailable(why.to_owned());
+    runner
+}
+
+fn handle(name: &str, timeout: RunnerTimeout, watcher: &Arc<Watcher>) -> Arc<host::Runner> {
+    let RunnerTimeout {
+        connect,
+        prepare,
+        call,
+    } = timeout;
+    let timeouts = host::Timeouts {
+        connect,
+        prepare,
+        call,
+    };
+    let observer: Arc<dyn host::Observer> = Arc::<Watcher>::clone(watcher);
+    host::Runner::new(name, timeouts, CONF_LIFETIME, observer)
+}
+
+fn spec(
+    settings: &Settings,
+    runner: &RunnerSettings,
+    sockets: &Path,
+) -> Result<supervisor::Spec, Failure> {
+    let cmd: Vec<OsString> = runner.cmd.iter().map(OsString::from).collect();
+    Ok(supervisor::Spec {
+        name: runner.name.clone(),
+        cmd: supervisor::Argv::try_from(cmd)?,
+        working_dir: settings.folder.clone(),
+        env: environment::of_runner(&runner.envs, |name| std::env::var_os(name)),
+        socket: match &runner.path {
+            Some(path) => supervisor::SocketPath::Fixed(path.clone()),
+            None => supervisor::SocketPath::Fresh {
+                dir: sockets.to_owned(),
+            },
+        },
+        conf_expire_time: CONF_LIFETIME,
+        stop_grace: runner.stop_grace,
+        backoff: supervisor::Backoff::default(),
+    })
+}

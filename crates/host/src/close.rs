@@ -25,6 +25,8 @@ pub enum CloseReason {
     Surplus,
     /// Calls go to another process by now, or to none.
     Outdated,
+    /// It was idle when its worker stopped.
+    Stopped,
 }
 
 impl fmt::Display for CloseReason {
@@ -39,6 +41,7 @@ impl fmt::Display for CloseReason {
             Self::Idle => "idle",
             Self::Surplus => "surplus",
             Self::Outdated => "outdated",
+            Self::Stopped => "stopped",
         })
     }
 }

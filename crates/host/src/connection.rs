@@ -198,6 +198,7 @@ impl Connection {
         self.idle_since = now;
         self.reused = true;
         self.heard = false;
+        self.close_reason = CloseReason::Stopped;
     }
 
     /// Whether the runner left an idle connection alone, as it should. Costs a

@@ -282,3 +282,19 @@ async fn ready<K: Kind>(
         attempts.token_is_useless()?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_count_up_and_are_never_zero() {
+        let connections = Connections::new();
+        assert_eq!([connections.next_id(), connections.next_id()], [1, 2]);
+        connections.last_id.set(u32::MAX - 1);
+        assert_eq!(
+            [connections.next_id(), connections.next_id()],
+            [u32::MAX, 1]
+        );
+    }
+}

@@ -46,11 +46,7 @@ impl Pools {
 
     /// Closes what will not be used again.
     pub(crate) fn sweep(&self) {
-        let now = Instant::now();
-        self.0.borrow_mut().retain(|pool| {
-            pool.sweep(now);
-            pool.in_flight.get() > 0 || !pool.idle.borrow().is_empty()
-        });
+        self.0.borrow_mut().retain(|pool| pool.is_needed());
     }
 
     fn pool(&self, runner: &Arc<Shared>) -> Rc<Pool> {
@@ -58,6 +54,9 @@ impl Pools {
         if let Some(pool) = pools.iter().find(|pool| Arc::ptr_eq(&pool.runner, runner)) {
             return Rc::clone(pool);
         }
+        // Runners come and go with the configuration. This is the place where
+        // those that are gone would pile up.
+        pools.retain(|pool| pool.is_needed());
         let pool = Rc::new(Pool {
             runner: Arc::clone(runner),
             idle: RefCell::default(),
@@ -69,17 +68,18 @@ impl Pools {
 }
 
 impl Pool {
-    fn sweep(&self, now: Instant) {
-        let target = self.runner.target();
-        self.idle
-            .borrow_mut()
-            .retain_mut(|connection| match unfit(connection, &target, now) {
-                Some(reason) => {
-                    connection.closes_as(reason);
-                    false
-                }
-                None => true,
-            });
+    /// Closes what will not be used again. Whether anything is left.
+    fn is_needed(&self) -> bool {
+        let (target, now) = (self.runner.target(), Instant::now());
+        let mut idle = self.idle.borrow_mut();
+        idle.retain_mut(|connection| {
+            let unfit = unfit(connection, &target, now);
+            if let Some(reason) = unfit {
+                connection.closes_as(reason);
+            }
+            unfit.is_none()
+        });
+        self.in_flight.get() > 0 || !idle.is_empty()
     }
 }
 

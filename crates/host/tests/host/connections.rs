@@ -24,6 +24,15 @@ async fn one_call_after_the_other_uses_one_connection() {
         host.call(&conf).await.unwrap();
     }
     assert_eq!(runner.accepted(), 2, "one for PrepareConf, one for calls");
+
+    let Host {
+        connections, log, ..
+    } = host;
+    drop(connections);
+    assert_eq!(
+        log.lines(),
+        ["closed: done", "prepared a: 1", "closed: stopped"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -454,17 +463,29 @@ async fn calls_go_where_the_control_thread_says_and_those_under_way_end_where_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_runner_that_was_removed_takes_no_new_calls() {
+async fn connections_of_a_runner_that_was_removed_are_closed() {
     let plugins = Arc::new(Plugins::default());
     let runner = FakeRunner::honest(&plugins);
     let host = Host::of(&runner);
     host.call(&conf("a")).await.unwrap();
+
+    let successor = Host::of(&runner);
     let Host {
         connections,
         runner,
         log,
     } = host;
     drop(runner);
-    connections.sweep();
-    assert_eq!(log.count("closed: outdated"), 1);
+    let host = Host {
+        connections,
+        ..successor
+    };
+    assert_eq!(log.count("closed: outdated"), 0);
+    host.call(&conf("a")).await.unwrap();
+    assert_eq!(
+        log.count("closed: outdated"),
+        1,
+        "when the next runner comes"
+    );
+    assert_eq!(host.log.count("closed: done"), 1);
 }

@@ -28,9 +28,6 @@ const PROPERTIES: [&str; 6] = [
     "use_real_request_uri_unsafe",
 ];
 
-/// What APISIX keeps for every plugin in its configuration.
-const META: &str = "_meta";
-
 #[derive(Deserialize)]
 struct Raw {
     #[serde(default, deserialize_with = "given")]
@@ -93,9 +90,7 @@ pub(super) fn unknown(json: &Value) -> Vec<&str> {
         .into_iter()
         .flatten()
         .map(|(name, _)| name.as_str());
-    names
-        .filter(|name| *name != META && !PROPERTIES.contains(name))
-        .collect()
+    names.filter(|name| !PROPERTIES.contains(name)).collect()
 }
 
 fn check_uri(uri: &str) -> Result<(), Fault> {

@@ -64,10 +64,7 @@ impl Rewrite {
         // in place after the header fields, and then the host.
         let (change, captured) = self.target.plan(exchange, self.headers.use_groups())?;
         self.headers.apply(exchange, &captured)?;
-        change.apply(&mut exchange.target);
-        if exchange.target.is_too_long() {
-            return Err(refuse("the request target is too long"));
-        }
+        change.apply(&mut exchange.target)?;
         if let Some(host) = &self.host {
             exchange.headers.insert(header::HOST, host.clone());
         }
@@ -107,3 +104,6 @@ fn set_method(exchange: &mut Exchange, method: &Method) {
 fn refuse(reason: impl std::fmt::Display) -> Refusal {
     Refusal::BadRequest(format!("{NAME}: {reason}"))
 }
+
+#[cfg(test)]
+mod tests;

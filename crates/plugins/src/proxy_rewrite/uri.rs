@@ -55,7 +55,7 @@ pub(super) enum NewQuery {
 }
 
 impl TargetChange {
-    pub(super) fn apply(self, target: &mut Target) {
+    pub(super) fn apply(self, target: &mut Target) -> Result<(), Refusal> {
         match self {
             TargetChange::None => {}
             TargetChange::Restore => target.restore(),
@@ -64,8 +64,12 @@ impl TargetChange {
                 if let NewQuery::This(query) = query {
                     target.set_query(query);
                 }
+                if target.is_too_long() {
+                    return Err(refuse("the request target is too long"));
+                }
             }
         }
+        Ok(())
     }
 }
 

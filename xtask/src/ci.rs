@@ -72,6 +72,11 @@ fn steps() -> Result<Vec<Step>, String> {
             cargo("clippy --workspace --all-targets -- -D warnings"),
         ),
         ("format", cargo("fmt --all --check")),
+        // A workspace of its own.
+        (
+            "format of fuzz/",
+            cargo("fmt --manifest-path fuzz/Cargo.toml --check"),
+        ),
         ("tidy", ourselves("tidy")?),
         ("generated code", ourselves("codegen --check")?),
         ("documentation", docs),
@@ -150,4 +155,54 @@ fn shown(command: &Command) -> String {
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a step that is this shell script counts, and whether it passes.
+    fn play(script: &str) -> (Tally, bool) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let step = Step {
+            name: "a step",
+            shown: shown(&command),
+            command,
+        };
+        let mut tally = Tally::default();
+        let passed = step.run(&mut tally).is_ok();
+        (tally, passed)
+    }
+
+    #[test]
+    fn tests_are_counted_over_all_the_output_of_a_step() {
+        let script = "echo '3 passed, 0 failed'
+            printf 'not \\377 text\\n'
+            printf 'test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured'";
+        assert_eq!(
+            play(script),
+            (
+                Tally {
+                    passed: 5,
+                    failed: 0,
+                    skipped: 1
+                },
+                true
+            )
+        );
+    }
+
+    #[test]
+    fn a_step_passes_by_its_status_alone() {
+        assert!(!play("echo '1 passed, 0 failed'; exit 1").1);
+        assert!(play("cat").1, "there is nothing to read");
+    }
+
+    #[test]
+    fn a_step_is_shown_as_one_would_type_it() {
+        let mut command = Command::new("/usr/bin/cargo");
+        command.args(["fmt", "--all"]);
+        assert_eq!(shown(&command), "cargo fmt --all");
+    }
 }

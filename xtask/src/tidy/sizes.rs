@@ -43,7 +43,7 @@ pub(super) fn check(file: &Path, text: &str) -> Vec<Finding> {
 
     let mut findings = Vec::new();
     let tests: usize = survey.tests.iter().map(|lines| lines.clone().count()).sum();
-    let length = text.lines().count() - tests;
+    let length = text.lines().count().saturating_sub(tests);
     if length > FILE_LINES {
         let message = format!(
             "{length} lines without tests, more than {FILE_LINES}: split it along a concept"

@@ -36,6 +36,9 @@ mod process;
 mod runner;
 mod token;
 
+/// The protocol's messages, which calls and errors are made of.
+pub use outrigger_a6 as a6;
+
 pub use close::CloseReason;
 pub use conf::Conf;
 pub use connections::Connections;

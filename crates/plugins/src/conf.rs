@@ -11,13 +11,19 @@ use serde_json::Value;
 pub(crate) fn read<T: DeserializeOwned>(conf: &Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(conf).map_err(|error| {
         let path = error.path().iter().filter_map(segment).collect();
-        Fault { path, message: error.into_inner().to_string() }
+        Fault {
+            path,
+            message: error.into_inner().to_string(),
+        }
     })
 }
 
 /// A fault of the property `path` leads to.
 pub(crate) fn fault(path: PropertyPath, message: impl Into<String>) -> Fault {
-    Fault { path, message: message.into() }
+    Fault {
+        path,
+        message: message.into(),
+    }
 }
 
 fn segment(segment: &serde_path_to_error::Segment) -> Option<Segment> {

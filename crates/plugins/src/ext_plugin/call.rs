@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use outrigger_a6::{Entry, Method};
 use outrigger_engine::args::Arg;
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::limits::MAX_BUFFERED_BODY;
 use outrigger_engine::vars;
+use outrigger_host::a6::{Entry, Method};
 use outrigger_host::{Answers, BodyError};
 
 /// A request's parts in the form that a call borrows.
@@ -36,7 +36,11 @@ impl<'a> Told<'a> {
 
     pub(super) fn args(&self) -> Vec<Entry<'_>> {
         let args = self.args.iter();
-        args.map(|arg| Entry { name: &arg.name, value: arg.value.as_deref() }).collect()
+        args.map(|arg| Entry {
+            name: &arg.name,
+            value: arg.value.as_deref(),
+        })
+        .collect()
     }
 }
 
@@ -46,8 +50,15 @@ fn headers(exchange: &Exchange) -> Vec<Entry<'_>> {
     let fields: &HeaderMap = &exchange.headers;
     let mut entries = Vec::with_capacity(fields.len());
     for (name, value) in fields {
-        let value = if name == header::HOST { exchange.host_for_upstream() } else { value };
-        entries.push(Entry { name: name.as_str().as_bytes(), value: Some(value.as_bytes()) });
+        let value = if name == header::HOST {
+            exchange.host_for_upstream()
+        } else {
+            value
+        };
+        entries.push(Entry {
+            name: name.as_str().as_bytes(),
+            value: Some(value.as_bytes()),
+        });
     }
     entries
 }
@@ -94,7 +105,11 @@ impl Answers for FromExchange<'_> {
     }
 
     async fn request_body(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let bytes = self.body.buffer(MAX_BUFFERED_BODY).await.map_err(BodyError::new)?;
+        let bytes = self
+            .body
+            .buffer(MAX_BUFFERED_BODY)
+            .await
+            .map_err(BodyError::new)?;
         Ok((!bytes.is_empty()).then_some(bytes))
     }
 

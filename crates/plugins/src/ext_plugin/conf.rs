@@ -74,7 +74,12 @@ impl Conf {
     pub(super) fn key(&self, owner: &Owner, plugin: &str) -> String {
         let mut hasher = DefaultHasher::new();
         self.entries.hash(&mut hasher);
-        format!("{}#{}#{plugin}#{:016x}", owner.kind, owner.id, hasher.finish())
+        format!(
+            "{}#{}#{plugin}#{:016x}",
+            owner.kind,
+            owner.id,
+            hasher.finish()
+        )
     }
 }
 
@@ -93,7 +98,10 @@ mod tests {
         }));
         let conf = conf.unwrap();
         let entry = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(conf.entries, [entry("a", "{\"x\": 1}"), entry("b", "{\"y\":[2]}")]);
+        assert_eq!(
+            conf.entries,
+            [entry("a", "{\"x\": 1}"), entry("b", "{\"y\":[2]}")]
+        );
         assert_eq!(conf.timeout, Some(Duration::from_millis(250)));
         assert!(!conf.allow_degradation);
     }
@@ -101,8 +109,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (json, fault) in [
-            (json!({"conf": [{"value": ""}]}), "conf[0]: missing field `name`"),
-            (json!({"conf": [{"name": "a"}]}), "conf[0]: missing field `value`"),
+            (
+                json!({"conf": [{"value": ""}]}),
+                "conf[0]: missing field `name`",
+            ),
+            (
+                json!({"conf": [{"name": "a"}]}),
+                "conf[0]: missing field `value`",
+            ),
             (
                 json!({"conf": [{"name": "a", "value": ""}, {"name": "", "value": ""}]}),
                 "conf[1].name: expected a name of 1 to 128 characters",
@@ -122,7 +136,10 @@ mod tests {
 
     #[test]
     fn other_contents_have_another_key() {
-        let owner = Owner { kind: Kind::Route, id: "1".parse().unwrap() };
+        let owner = Owner {
+            kind: Kind::Route,
+            id: "1".parse().unwrap(),
+        };
         let key = |value: &str| {
             let conf = Conf::read(&json!({"conf": [{"name": "a", "value": value}]})).unwrap();
             conf.key(&owner, "ext-plugin-pre-req")

@@ -6,12 +6,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use outrigger_a6::{Entries, http_req_call};
 use outrigger_engine::args::{self, ArgEdit};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::headers::{HeaderEdit, is_framing};
 use outrigger_engine::host_name::HostName;
 use outrigger_engine::response::Response;
+use outrigger_host::a6::{Entries, http_req_call};
 
 /// Most headers or arguments that one answer may name.
 pub(super) const MAX_ENTRIES: usize = 1000;
@@ -81,7 +81,9 @@ impl Decision {
 
 fn response(stop: &http_req_call::Stop<'_>) -> Result<Response, BadAnswer> {
     let status = if stop.status == 0 { 200 } else { stop.status };
-    let status = StatusCode::from_u16(status).ok().filter(|status| !status.is_informational());
+    let status = StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| !status.is_informational());
     let status = status.ok_or(BadAnswer::Status(stop.status))?;
     let mut response = Response::new(status, Bytes::copy_from_slice(stop.body));
     for edit in header_edits(&stop.headers)? {
@@ -96,7 +98,10 @@ fn response(stop: &http_req_call::Stop<'_>) -> Result<Response, BadAnswer> {
 impl Rewrite {
     fn read(rewrite: &http_req_call::Rewrite<'_>, request: &HeaderMap) -> Result<Self, BadAnswer> {
         let breaks = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
-        if rewrite.path.is_some_and(|path| path.first() != Some(&b'/') || path.iter().any(breaks)) {
+        if rewrite
+            .path
+            .is_some_and(|path| path.first() != Some(&b'/') || path.iter().any(breaks))
+        {
             return Err(BadAnswer::Path);
         }
         let mut headers = header_edits(&rewrite.headers)?;
@@ -182,9 +187,8 @@ fn header_edits(entries: &Entries<'_>) -> Result<Vec<HeaderEdit>, BadAnswer> {
     limit(entries)?;
     let mut edits: Vec<HeaderEdit> = Vec::with_capacity(entries.len());
     for entry in entries {
-        let name = HeaderName::from_bytes(entry.name).map_err(|_| {
-            BadAnswer::HeaderName(String::from_utf8_lossy(entry.name).into_owned())
-        })?;
+        let name = HeaderName::from_bytes(entry.name)
+            .map_err(|_| BadAnswer::HeaderName(String::from_utf8_lossy(entry.name).into_owned()))?;
         let Some(value) = entry.value else {
             edits.push(HeaderEdit::Remove(name));
             continue;
@@ -217,7 +221,11 @@ fn arg_changes(entries: &Entries<'_>) -> Result<Vec<(Vec<u8>, Change)>, BadAnswe
 }
 
 fn limit(entries: &Entries<'_>) -> Result<(), BadAnswer> {
-    if entries.len() > MAX_ENTRIES { Err(BadAnswer::TooManyEntries) } else { Ok(()) }
+    if entries.len() > MAX_ENTRIES {
+        Err(BadAnswer::TooManyEntries)
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

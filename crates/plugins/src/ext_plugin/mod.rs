@@ -25,16 +25,22 @@ impl Runners {
     /// `default` is called where a route names no runner.
     #[must_use]
     pub fn new(default: Arc<Runner>, named: impl IntoIterator<Item = Arc<Runner>>) -> Self {
-        let named = named.into_iter().map(|runner| (runner.name().to_owned(), runner));
-        Runners { default, named: named.collect() }
+        let named = named
+            .into_iter()
+            .map(|runner| (runner.name().to_owned(), runner));
+        Runners {
+            default,
+            named: named.collect(),
+        }
     }
 
     fn find(&self, name: Option<&str>) -> Option<&Arc<Runner>> {
         match name {
             None => Some(&self.default),
-            Some(name) => self.named.get(name).or_else(|| {
-                (name == self.default.name()).then_some(&self.default)
-            }),
+            Some(name) => self
+                .named
+                .get(name)
+                .or_else(|| (name == self.default.name()).then_some(&self.default)),
         }
     }
 
@@ -74,7 +80,10 @@ impl When {
 
 pub(crate) fn factories(runners: Runners) -> Vec<Box<dyn Factory>> {
     let factory = |when| -> Box<dyn Factory> {
-        Box::new(ExtPluginFactory { when, runners: runners.clone() })
+        Box::new(ExtPluginFactory {
+            when,
+            runners: runners.clone(),
+        })
     };
     vec![factory(When::PreReq), factory(When::PostReq)]
 }

@@ -5,11 +5,11 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_a6::{ConfToken, http_req_call};
 use outrigger_engine::body::BodyError;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::Refusal;
+use outrigger_host::a6::{ConfToken, http_req_call};
 use outrigger_host::{CallError, Conf as HostConf, Connections, Runner};
 use outrigger_model::{Fault, PropertyPath};
 
@@ -99,7 +99,10 @@ impl ExtPlugin {
         if self.allow_degradation {
             return Ok(Flow::Continue);
         }
-        Err(Refusal::PluginCall { plugin, kind: failure.kind() })
+        Err(Refusal::PluginCall {
+            plugin,
+            kind: failure.kind(),
+        })
     }
 
     async fn call(&self, exchange: &mut Exchange) -> Result<Decision, Failure> {
@@ -170,7 +173,13 @@ impl Plugin for ExtPlugin {
 
 impl fmt::Debug for ExtPlugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} {}", self.when.plugin_name(), self.owner.kind, self.owner.id)
+        write!(
+            f,
+            "{} of {} {}",
+            self.when.plugin_name(),
+            self.owner.kind,
+            self.owner.id
+        )
     }
 }
 
@@ -192,7 +201,9 @@ impl fmt::Display for Failure {
             Failure::Client(refusal) => refusal.fmt(f),
             Failure::Method => f.write_str("the protocol has no number for the request's method"),
             Failure::Call(error) => error.fmt(f),
-            Failure::Answer(error) => write!(f, "the runner's answer cannot be carried out: {error}"),
+            Failure::Answer(error) => {
+                write!(f, "the runner's answer cannot be carried out: {error}")
+            }
         }
     }
 }
@@ -212,7 +223,9 @@ impl Default for WorkerConnections {
 async fn sweep(connections: Weak<Connections>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        let Some(connections) = connections.upgrade() else { return };
+        let Some(connections) = connections.upgrade() else {
+            return;
+        };
         connections.sweep();
     }
 }

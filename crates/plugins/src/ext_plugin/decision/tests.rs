@@ -1,21 +1,31 @@
 use super::*;
 use http::{Request, request};
-use outrigger_a6::Entry;
-use outrigger_a6::http_req_call::{Action, Response as Answer, Rewrite as WireRewrite, Stop};
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Client;
 use outrigger_engine::worker::Worker;
+use outrigger_host::a6::Entry;
+use outrigger_host::a6::http_req_call::{Action, Response as Answer, Rewrite as WireRewrite, Stop};
 use std::rc::Rc;
 
 fn exchange(request: request::Builder) -> Exchange {
-    let (peer, local) = ("127.0.0.1:5000".parse().unwrap(), "127.0.0.1:80".parse().unwrap());
-    let (head, ()) = request.header("host", "a.test").body(()).unwrap().into_parts();
+    let (peer, local) = (
+        "127.0.0.1:5000".parse().unwrap(),
+        "127.0.0.1:80".parse().unwrap(),
+    );
+    let (head, ()) = request
+        .header("host", "a.test")
+        .body(())
+        .unwrap()
+        .into_parts();
     let client = Rc::new(Client::new(peer, local, "http", 1, false));
     Exchange::new(client, Worker::new(), head, Body::Empty).unwrap()
 }
 
 fn entry<'a>(name: &'a str, value: impl Into<Option<&'a str>>) -> Entry<'a> {
-    Entry { name: name.as_bytes(), value: value.into().map(str::as_bytes) }
+    Entry {
+        name: name.as_bytes(),
+        value: value.into().map(str::as_bytes),
+    }
 }
 
 fn read(exchange: &Exchange, action: Option<Action<'_>>) -> Result<Decision, BadAnswer> {
@@ -31,7 +41,13 @@ fn rewrite(exchange: &mut Exchange, rewrite: WireRewrite<'_>) -> Result<(), BadA
 }
 
 fn rewrite_headers(exchange: &mut Exchange, headers: &[Entry<'_>]) -> Result<(), BadAnswer> {
-    rewrite(exchange, WireRewrite { headers: headers.into(), ..WireRewrite::default() })
+    rewrite(
+        exchange,
+        WireRewrite {
+            headers: headers.into(),
+            ..WireRewrite::default()
+        },
+    )
 }
 
 fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
@@ -52,9 +68,19 @@ fn an_answer_without_action_goes_on() {
 #[tokio::test]
 async fn stop_answers_the_client() {
     let exchange = exchange(Request::get("/"));
-    let headers = [entry("set-cookie", "a=1"), entry("Set-Cookie", "b=2"), entry("x-y", "\u{fc}")];
-    let stop = Stop { status: 418, headers: (&headers[..]).into(), body: b"teapot" };
-    let Ok(Decision::Stop(mut response)) = read(&exchange, Some(Action::Stop(stop))) else { panic!() };
+    let headers = [
+        entry("set-cookie", "a=1"),
+        entry("Set-Cookie", "b=2"),
+        entry("x-y", "\u{fc}"),
+    ];
+    let stop = Stop {
+        status: 418,
+        headers: (&headers[..]).into(),
+        body: b"teapot",
+    };
+    let Ok(Decision::Stop(mut response)) = read(&exchange, Some(Action::Stop(stop))) else {
+        panic!()
+    };
     assert_eq!(response.status, 418);
     assert_eq!(values(&response.headers, "set-cookie"), ["a=1", "b=2"]);
     assert_eq!(response.body.buffer(10).await.unwrap(), "teapot");
@@ -74,7 +100,10 @@ fn stop_with_status_0_is_200_and_an_empty_body_is_empty() {
 fn a_status_that_ends_no_request_is_bad() {
     let exchange = exchange(Request::get("/"));
     for status in [1, 99, 100, 101, 1000, u16::MAX] {
-        let stop = Stop { status, ..Stop::default() };
+        let stop = Stop {
+            status,
+            ..Stop::default()
+        };
         let answer = read(&exchange, Some(Action::Stop(stop)));
         assert_eq!(answer.unwrap_err(), BadAnswer::Status(status));
     }
@@ -82,9 +111,17 @@ fn a_status_that_ends_no_request_is_bad() {
 
 #[test]
 fn no_value_deletes_the_first_replaces_and_further_ones_append() {
-    let request = Request::get("/").header("x-a", "0").header("x-b", "0").header("x-b", "1");
+    let request = Request::get("/")
+        .header("x-a", "0")
+        .header("x-b", "0")
+        .header("x-b", "1");
     let mut exchange = exchange(request);
-    let edits = [entry("X-B", "new"), entry("x-a", None), entry("x-b", "two"), entry("x-c", "c")];
+    let edits = [
+        entry("X-B", "new"),
+        entry("x-a", None),
+        entry("x-b", "two"),
+        entry("x-c", "c"),
+    ];
     rewrite_headers(&mut exchange, &edits).unwrap();
     assert_eq!(values(&exchange.headers, "x-a"), [""; 0]);
     assert_eq!(values(&exchange.headers, "x-b"), ["new", "two"]);
@@ -94,25 +131,49 @@ fn no_value_deletes_the_first_replaces_and_further_ones_append() {
 #[test]
 fn the_path_is_encoded_and_the_query_stays() {
     let mut exchange = exchange(Request::get("/a?x=%41"));
-    rewrite(&mut exchange, WireRewrite { path: Some(b"/b?c d"), ..WireRewrite::default() }).unwrap();
+    rewrite(
+        &mut exchange,
+        WireRewrite {
+            path: Some(b"/b?c d"),
+            ..WireRewrite::default()
+        },
+    )
+    .unwrap();
     assert_eq!(sent(&exchange), "/b%3Fc%20d?x=%41");
 }
 
 #[test]
 fn arguments_change_one_by_one() {
     let mut exchange = exchange(Request::get("/a?x=%41&y=1&z"));
-    let args = [entry("y", "2"), entry("y", "3 4"), entry("z", None), entry("n", "")];
-    rewrite(&mut exchange, WireRewrite { args: (&args[..]).into(), ..WireRewrite::default() })
-        .unwrap();
+    let args = [
+        entry("y", "2"),
+        entry("y", "3 4"),
+        entry("z", None),
+        entry("n", ""),
+    ];
+    rewrite(
+        &mut exchange,
+        WireRewrite {
+            args: (&args[..]).into(),
+            ..WireRewrite::default()
+        },
+    )
+    .unwrap();
     assert_eq!(sent(&exchange), "/a?x=%41&y=2&y=3%204&n=");
 }
 
 #[test]
 fn a_rewrite_equal_to_the_original_changes_nothing() {
-    let request = Request::get("/a%2Fb//c?x=+&&y").header("content-length", "0").header("x-a", "1");
+    let request = Request::get("/a%2Fb//c?x=+&&y")
+        .header("content-length", "0")
+        .header("x-a", "1");
     let mut exchange = exchange(request);
     let before = (sent(&exchange), exchange.headers.clone());
-    let headers = [entry("content-length", "0"), entry("x-a", "1"), entry("host", "a.test")];
+    let headers = [
+        entry("content-length", "0"),
+        entry("x-a", "1"),
+        entry("host", "a.test"),
+    ];
     let same = WireRewrite {
         path: Some(b"/a/b/c"),
         headers: (&headers[..]).into(),
@@ -125,9 +186,23 @@ fn a_rewrite_equal_to_the_original_changes_nothing() {
 #[test]
 fn a_new_body_has_its_length() {
     let mut exchange = exchange(Request::post("/").header("content-length", "3"));
-    rewrite(&mut exchange, WireRewrite { body: Some(b"longer"), ..WireRewrite::default() }).unwrap();
+    rewrite(
+        &mut exchange,
+        WireRewrite {
+            body: Some(b"longer"),
+            ..WireRewrite::default()
+        },
+    )
+    .unwrap();
     assert_eq!(values(&exchange.headers, "content-length"), ["6"]);
-    rewrite(&mut exchange, WireRewrite { body: Some(b""), ..WireRewrite::default() }).unwrap();
+    rewrite(
+        &mut exchange,
+        WireRewrite {
+            body: Some(b""),
+            ..WireRewrite::default()
+        },
+    )
+    .unwrap();
     assert_eq!(values(&exchange.headers, "content-length"), ["0"]);
 }
 
@@ -142,11 +217,17 @@ fn response_headers_wait_for_the_response_but_for_those_that_are_not_the_runners
         entry("server", "x"),
         entry("content-length", "9"),
     ];
-    let answer = WireRewrite { resp_headers: (&headers[..]).into(), ..WireRewrite::default() };
+    let answer = WireRewrite {
+        resp_headers: (&headers[..]).into(),
+        ..WireRewrite::default()
+    };
     rewrite(&mut exchange, answer).unwrap();
     let mut response = HeaderMap::new();
     response.insert("x-a", HeaderValue::from_static("0"));
-    exchange.response_edits.into_iter().for_each(|edit| edit.apply(&mut response));
+    exchange
+        .response_edits
+        .into_iter()
+        .for_each(|edit| edit.apply(&mut response));
     assert_eq!(values(&response, "x-a"), ["1", "2"]);
     assert_eq!(response.len(), 2);
 }
@@ -175,11 +256,17 @@ fn what_would_break_framing_fails_the_call_and_changes_nothing() {
         assert!(answer.is_err(), "{edit:?}");
     }
     for path in [&b"no-slash"[..], b"", b"/a\r\nb", b"/a\0"] {
-        let answer = WireRewrite { path: Some(path), ..WireRewrite::default() };
+        let answer = WireRewrite {
+            path: Some(path),
+            ..WireRewrite::default()
+        };
         assert_eq!(rewrite(&mut exchange, answer), Err(BadAnswer::Path));
     }
     let many = vec![entry("x", "1"); MAX_ENTRIES + 1];
-    assert_eq!(rewrite_headers(&mut exchange, &many), Err(BadAnswer::TooManyEntries));
+    assert_eq!(
+        rewrite_headers(&mut exchange, &many),
+        Err(BadAnswer::TooManyEntries)
+    );
     assert_eq!(exchange.headers, before);
     assert_eq!(sent(&exchange), "/a");
 }

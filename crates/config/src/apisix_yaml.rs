@@ -89,10 +89,8 @@ pub fn parse(text: &str, file: &Path, env: &Env<'_>) -> Result<(Document, Resour
         return Err(report);
     }
     let (value, marks) = tree.split();
-    let resources = read_resources(value).map_err(|faults| {
-        let problems = problems_of(faults, &marks);
-        Report::new(file, problems).expect("there is at least one fault")
-    })?;
+    let resources =
+        read_resources(value).map_err(|faults| Report::of_faults(file, faults, &marks))?;
     let document = Document {
         file: file.to_owned(),
         places: places_of(&resources),
@@ -103,16 +101,6 @@ pub fn parse(text: &str, file: &Path, env: &Env<'_>) -> Result<(Document, Resour
         Some(report) => Err(report),
         None => Ok((document, resources)),
     }
-}
-
-/// The faults of a document, with their positions.
-pub(crate) fn problems_of(faults: Faults, marks: &Marks) -> Vec<Problem> {
-    let problems = faults.into_iter().map(|fault| Problem {
-        location: Some(marks.locate(&fault.path)),
-        path: fault.path,
-        message: fault.message,
-    });
-    problems.collect()
 }
 
 /// The text before the line `#END`. That line begins at the margin, where no text of

@@ -10,7 +10,7 @@ use outrigger_model::PropertyPath;
 use serde_json::{Number, Value};
 
 use crate::report::{Location, Problem};
-use crate::yaml::{Content, Tree};
+use crate::yaml::{Content, Entry, Tree};
 
 /// Looks an environment variable up by its name.
 pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
@@ -24,8 +24,11 @@ pub(crate) fn substitute(tree: &mut Tree, env: &Env<'_>) -> Vec<Problem> {
         env,
         problems: Vec::new(),
     };
-    let at = tree.at;
-    substitution.walk(tree, at, &PropertyPath::root());
+    let root = Place {
+        at: tree.at,
+        step: None,
+    };
+    substitution.walk(tree, &root);
     substitution.problems
 }
 
@@ -34,40 +37,89 @@ struct Substitution<'e> {
     problems: Vec<Problem>,
 }
 
+/// A place in the document. Its path is put together only when it is reported.
+struct Place<'p> {
+    at: Location,
+    step: Option<(&'p Place<'p>, Step<'p>)>,
+}
+
+enum Step<'p> {
+    Key(&'p str),
+    Index(usize),
+}
+
+impl Place<'_> {
+    fn path(&self) -> PropertyPath {
+        match &self.step {
+            None => PropertyPath::root(),
+            Some((above, Step::Key(key))) => above.path().key(*key),
+            Some((above, Step::Index(index))) => above.path().index(*index),
+        }
+    }
+}
+
 impl Substitution<'_> {
-    fn walk(&mut self, tree: &mut Tree, at: Location, path: &PropertyPath) {
+    fn walk(&mut self, tree: &mut Tree, place: &Place<'_>) {
         match &mut tree.content {
             Content::Scalar(value) => {
                 if let Value::String(text) = value
-                    && let Some(resolved) = self.resolve(text, at, path)
+                    && let Some(resolved) = self.resolve(text, place)
                 {
                     *value = typed(resolved);
                 }
             }
             Content::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    let at = item.at;
-                    self.walk(item, at, &path.clone().index(index));
+                    let place = Place {
+                        at: item.at,
+                        step: Some((place, Step::Index(index))),
+                    };
+                    self.walk(item, &place);
                 }
             }
             Content::Object(entries) => {
-                let mut keys = HashSet::new();
+                self.resolve_keys(entries, place);
                 for entry in entries {
-                    let path = path.clone().key(entry.key.as_str());
-                    if let Some(resolved) = self.resolve(&entry.key, entry.at, &path) {
-                        entry.key = resolved;
-                    }
-                    if !keys.insert(entry.key.clone()) {
-                        self.report(entry.at, &path, "duplicate property".to_owned());
-                    }
-                    self.walk(&mut entry.value, entry.at, &path);
+                    let place = Place {
+                        at: entry.at,
+                        step: Some((place, Step::Key(&entry.key))),
+                    };
+                    self.walk(&mut entry.value, &place);
                 }
             }
         }
     }
 
+    /// The parser has seen to it that keys differ; with variables in them they may not.
+    fn resolve_keys(&mut self, entries: &mut [Entry], above: &Place<'_>) {
+        let mut any_resolved = false;
+        for Entry { key, at, .. } in &mut *entries {
+            let place = Place {
+                at: *at,
+                step: Some((above, Step::Key(key))),
+            };
+            if let Some(resolved) = self.resolve(key, &place) {
+                *key = resolved;
+                any_resolved = true;
+            }
+        }
+        if !any_resolved {
+            return;
+        }
+        let mut keys = HashSet::new();
+        for Entry { key, at, .. } in &*entries {
+            if !keys.insert(key) {
+                let place = Place {
+                    at: *at,
+                    step: Some((above, Step::Key(key))),
+                };
+                self.report(&place, "duplicate property");
+            }
+        }
+    }
+
     /// The text with its variables; none if it has none, or one is missing.
-    fn resolve(&mut self, text: &str, at: Location, path: &PropertyPath) -> Option<String> {
+    fn resolve(&mut self, text: &str, place: &Place<'_>) -> Option<String> {
         let mut resolved = String::new();
         let mut rest = text;
         let mut found = false;
@@ -75,11 +127,7 @@ impl Substitution<'_> {
             let Some(value) = (self.env)(reference.name).or(reference.default.map(str::to_owned))
             else {
                 let name = reference.name;
-                self.report(
-                    at,
-                    path,
-                    format!("the environment variable {name} is not set"),
-                );
+                self.report(place, format!("the environment variable {name} is not set"));
                 return None;
             };
             resolved.push_str(before);
@@ -87,15 +135,18 @@ impl Substitution<'_> {
             rest = after;
             found = true;
         }
+        if !found {
+            return None;
+        }
         resolved.push_str(rest);
-        found.then_some(resolved)
+        Some(resolved)
     }
 
-    fn report(&mut self, at: Location, path: &PropertyPath, message: String) {
+    fn report(&mut self, place: &Place<'_>, message: impl Into<String>) {
         self.problems.push(Problem {
-            location: Some(at),
-            path: path.clone(),
-            message,
+            location: Some(place.at),
+            path: place.path(),
+            message: message.into(),
         });
     }
 }
@@ -167,7 +218,8 @@ mod tests {
 
     fn outcome(text: &str) -> Result<Value, Vec<String>> {
         let mut tree = yaml::parse(text).expect("a document");
-        let problems = substitute(&mut tree, &env);
+        let mut problems = substitute(&mut tree, &env);
+        problems.sort_by_key(|problem| problem.location);
         if problems.is_empty() {
             return Ok(tree.split().0);
         }

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use outrigger_model::PropertyPath;
+use outrigger_model::{Faults, PropertyPath};
 
 use crate::limits;
+use crate::yaml::Marks;
 
 /// A position in a file. Both numbers count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
     /// The line.
-    pub line: u64,
+    pub line: u32,
     /// The column.
-    pub column: u64,
+    pub column: u32,
 }
 
 impl fmt::Display for Location {
@@ -70,6 +71,16 @@ impl Report {
             file: file.to_owned(),
             problems: vec![problem],
         }
+    }
+
+    /// What is wrong with a document whose properties stand where `marks` says.
+    pub(crate) fn of_faults(file: &Path, faults: Faults, marks: &Marks) -> Self {
+        let problems = faults.into_iter().map(|fault| Problem {
+            location: Some(marks.locate(&fault.path)),
+            path: fault.path,
+            message: fault.message,
+        });
+        Self::new(file, problems.collect()).expect("faults are never empty")
     }
 
     /// The file.

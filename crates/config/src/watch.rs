@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use outrigger_model::Resources;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -164,11 +164,13 @@ impl Stamp {
     }
 }
 
-/// Whether the file was changed so lately, or by so odd a clock, that another
-/// change could leave the same metadata.
+/// Whether the file was changed so lately that another change could leave the same
+/// metadata. The time of the change is the kernel's; that of the content anyone can set.
 fn may_hide_a_change(metadata: &Metadata) -> bool {
-    let age = |modified| SystemTime::now().duration_since(modified).ok();
-    let age = metadata.modified().ok().and_then(age);
+    let since_epoch = |seconds| u64::try_from(seconds).ok().map(Duration::from_secs);
+    let changed = since_epoch(metadata.ctime()).map(|time| SystemTime::UNIX_EPOCH + time);
+    let age = changed.and_then(|time| SystemTime::now().duration_since(time).ok());
+    // A change in the future says that the clock is not to be trusted.
     age.is_none_or(|age| age < limits::WATCH_CLOCK_DOUBT)
 }
 

@@ -75,9 +75,11 @@ fn printable(text: &str) -> String {
 }
 
 fn location_of(location: serde_saphyr::Location) -> Location {
+    // No file that is read has so many lines that this cuts one off.
+    let narrow = |number| u32::try_from(number).unwrap_or(u32::MAX);
     Location {
-        line: location.line(),
-        column: location.column(),
+        line: narrow(location.line()),
+        column: narrow(location.column()),
     }
 }
 

@@ -23,7 +23,6 @@ use outrigger_model::read::{At, Null, read};
 use serde_json::{Map, Value};
 
 use self::foreign::Notes;
-use crate::apisix_yaml::problems_of;
 use crate::env::{Env, substitute};
 use crate::report::{Problem, Report};
 use crate::watch::read_file;
@@ -131,10 +130,7 @@ impl Settings {
         };
         let notes = Notes::default();
         let settings = read(&value, Null::IsAbsence, |at| read_all(at, &folder, &notes));
-        let mut settings = settings.map_err(|faults| {
-            let problems = problems_of(faults, &marks);
-            Report::new(path, problems).expect("there is at least one fault")
-        })?;
+        let mut settings = settings.map_err(|faults| Report::of_faults(path, faults, &marks))?;
         settings.notes = notes.into_lines(path, &marks);
         Ok(settings)
     }

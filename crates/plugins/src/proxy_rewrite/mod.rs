@@ -1,9 +1,9 @@
 //! `proxy-rewrite`: what the upstream is asked for instead of what the client
 //! asked for: path and query, host, method and header fields.
 //!
-//! Everything is parsed and compiled when the configuration is read. The
-//! scheme of the upstream is the upstream's own (APISIX took `scheme` out of
-//! this plugin too), and where the request goes is not this plugin's business.
+//! Everything is parsed and compiled when the configuration is read. Where the
+//! request goes and by which scheme is not this plugin's business: that is
+//! said of the upstream, as in APISIX 3.
 
 mod conf;
 mod headers;

@@ -1,9 +1,10 @@
 //! `regex_uri`: pairs of a regular expression and what comes in place of what
-//! it matched, as OpenResty's `ngx.re.sub` has it: what stands before and after the match
-//! stays. Of several pairs the first that matches counts.
+//! it matched, as OpenResty's `ngx.re.sub` has it: what stands before and after
+//! the match stays. Of several pairs the first that matches counts.
 //!
 //! Expressions see bytes, not characters, and have neither look-around nor
-//! back references: a search takes time in proportion to the text, whatever the client sends.
+//! back references: a search takes time in proportion to the text, whatever
+//! the client sends.
 
 use std::ops::Range;
 
@@ -50,7 +51,7 @@ impl Groups {
 impl RegexUri {
     pub(super) fn read(texts: &[String]) -> Result<Self, Fault> {
         let root = || PropertyPath::root().key("regex_uri");
-        if texts.is_empty() || texts.len() % 2 != 0 {
+        if texts.is_empty() || !texts.len().is_multiple_of(2) {
             let message = "expected pairs of a regular expression and a replacement";
             return Err(conf::fault(root(), message));
         }
@@ -90,6 +91,14 @@ impl RegexUri {
 }
 
 impl Found<'_> {
+    /// How many bytes the replaced text has before anything of it is encoded.
+    pub(super) fn new_len(&self, text: &[u8]) -> usize {
+        let Replacement { path, query } = self.replacement;
+        let parts = path.iter().chain(query.iter().flatten());
+        let new: usize = parts.map(|part| self.resolve(part, text).len()).sum();
+        text.len() - self.whole.len() + new
+    }
+
     /// Replaces the match in a decoded path. What comes from the path can
     /// neither begin a query nor, in one, pass for an escape.
     pub(super) fn replace_in_path(&self, path: &[u8]) -> (NewPath, Option<Vec<u8>>) {

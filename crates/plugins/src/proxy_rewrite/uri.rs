@@ -19,6 +19,8 @@ use super::refuse;
 use super::regex_uri::{Groups, RegexUri};
 use crate::conf;
 
+const TOO_LONG: &str = "the request target is too long";
+
 /// What a configuration says of the target.
 #[derive(Debug)]
 pub(super) struct TargetRule {
@@ -65,7 +67,7 @@ impl TargetChange {
                     target.set_query(query);
                 }
                 if target.is_too_long() {
-                    return Err(refuse("the request target is too long"));
+                    return Err(refuse(TOO_LONG));
                 }
             }
         }
@@ -128,6 +130,10 @@ impl TargetRule {
                 let Some(found) = pairs.find(text, groups) else {
                     return Ok((unchanged, captured));
                 };
+                // Groups can stand in a replacement many times.
+                if found.new_len(text) > MAX_TARGET {
+                    return Err(refuse(TOO_LONG));
+                }
                 let (path, query) = if self.real {
                     found.replace_in_target(text).map_err(refuse)?
                 } else {

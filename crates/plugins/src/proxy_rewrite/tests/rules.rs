@@ -239,13 +239,20 @@ fn what_grows_too_long_is_refused() {
             "the request target is too long",
         ),
         (
+            json!({"regex_uri": ["^.*$", "$0".repeat(66)]}),
+            "the request target is too long",
+        ),
+        (
+            json!({"regex_uri": ["^.*$", format!("/?{}", "$0".repeat(66))]}),
+            "the request target is too long",
+        ),
+        (
             json!({"headers": {"X-Two": "$http_x$http_x"}}),
             "the field x-two: the text with its variables is longer than 65536 bytes",
         ),
     ] {
-        let refusal = Gateway::new(conf)
-            .pass(get("/").header("x", &long), "")
-            .unwrap_err();
+        let request = get(&format!("/{}", "p".repeat(1000))).header("x", &long);
+        let refusal = Gateway::new(conf).pass(request, "").unwrap_err();
         assert_eq!(
             refusal.to_string(),
             format!("400 Bad Request: proxy-rewrite: {reason}")

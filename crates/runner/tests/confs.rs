@@ -1,5 +1,7 @@
 //! Preparing configurations: refusals with their reason in the log, and tokens.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::time::Duration;

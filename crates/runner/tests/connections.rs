@@ -1,5 +1,7 @@
 //! A runner on real unix sockets: many calls at once, and the end.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

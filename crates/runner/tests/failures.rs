@@ -1,5 +1,7 @@
 //! What goes wrong fails one call, says so in the log, and touches nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use bytes::Bytes;

@@ -3,6 +3,9 @@
 //! The process is this test binary again, with one test that is ignored
 //! otherwise and serves a runner.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "the child tells its parent how far it is")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! What plugins see of a request, and what becomes of their changes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::net::IpAddr;

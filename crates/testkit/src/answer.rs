@@ -28,11 +28,14 @@ pub struct Answer {
     pub(crate) steps: Vec<Step>,
 }
 
+/// Makes bytes of the frame that came.
+type MakeReply = dyn Fn(&OwnedFrame) -> Vec<u8> + Send + Sync;
+
 #[derive(Clone)]
 pub(crate) enum Step {
     Send(Vec<u8>),
     Reply,
-    ReplyWith(Arc<dyn Fn(&OwnedFrame) -> Vec<u8> + Send + Sync>),
+    ReplyWith(Arc<MakeReply>),
     ReadAnswer,
     ByteByByte,
     WaitFor(Gate),

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use outrigger_a6::error::{self, Code};
-use outrigger_a6::{
-    ConfToken, Decode, EncodeError, Encoder, RpcType, http_req_call, http_resp_call, prepare_conf,
-};
+use outrigger_a6::{ConfToken, Decode, EncodeError, Encoder, RpcType, prepare_conf};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
@@ -96,10 +94,8 @@ impl Plugins {
     }
 
     async fn request_call(&self, message: &Bytes, asker: Asker) -> Result<Reply, Code> {
-        let token = http_req_call::Request::decode(message)
-            .map_err(malformed)?
-            .conf_token;
-        let mut request = Box::new(Request::read(message, asker).map_err(malformed)?);
+        let (request, token) = Request::read(message, asker).map_err(malformed)?;
+        let mut request = Box::new(request);
         for plugin in self.chain(token)?.iter() {
             let run = plugin.request(&mut request);
             run_plugin(plugin.as_ref(), "request", run).await?;
@@ -114,10 +110,8 @@ impl Plugins {
     }
 
     async fn response_call(&self, message: &Bytes, asker: Asker) -> Result<Reply, Code> {
-        let token = http_resp_call::Request::decode(message)
-            .map_err(malformed)?
-            .conf_token;
-        let mut response = Box::new(Response::read(message, asker).map_err(malformed)?);
+        let (response, token) = Response::read(message, asker).map_err(malformed)?;
+        let mut response = Box::new(response);
         for plugin in self.chain(token)?.iter() {
             let run = plugin.response(&mut response);
             run_plugin(plugin.as_ref(), "response", run).await?;

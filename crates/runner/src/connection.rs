@@ -210,6 +210,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     .expect("an error fits into a frame")
             }
         };
-        Ok(self.stream.write_all(frame).await?)
+        self.stream.write_all(frame).await?;
+        // The next call may be long in coming.
+        self.encoder.trim();
+        Ok(())
     }
 }

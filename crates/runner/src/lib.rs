@@ -1,5 +1,5 @@
 //! The SDK for external plugins in Rust: what you need to write a plugin runner
-//! for [Outrigger](https://crates.io/crates/outrigger) and for APISIX.
+//! for Outrigger and for APISIX.
 //!
 //! A **plugin runner** is a process beside an API gateway. The gateway calls it
 //! over a unix socket, once for a request and, where a route wants that, once

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use outrigger_a6::http_req_call::{self, Action, Rewrite, Stop};
-use outrigger_a6::{Decode, DecodeError, EncodeError, Encoder, Entries, Method};
+use outrigger_a6::{ConfToken, Decode, DecodeError, EncodeError, Encoder, Entries, Method};
 
 use crate::AskError;
 use crate::extra_info::{self, Asker, ExtraInfo, Topic};
@@ -41,13 +41,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads a call. Its parts borrow from `message`.
+    /// Reads a call, and which configuration it is for. The request's parts
+    /// borrow from `message`.
     ///
     /// # Errors
     /// [`NotARequest`] for what the protocol does not allow.
-    pub(crate) fn read(message: &Bytes, asker: Asker) -> Result<Self, NotARequest> {
+    pub(crate) fn read(message: &Bytes, asker: Asker) -> Result<(Self, ConfToken), NotARequest> {
         let call = http_req_call::Request::decode(message)?;
-        Ok(Self {
+        let request = Self {
             id: call.id,
             method: call.method,
             source_ip: source_ip(call.src_ip)?,
@@ -59,7 +60,8 @@ impl Request {
             new_body: None,
             answer: None,
             extra_info: ExtraInfo::new(asker),
-        })
+        };
+        Ok((request, call.conf_token))
     }
 
     /// The host's number for this call, for logs. Hosts reuse them.

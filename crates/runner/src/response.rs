@@ -3,7 +3,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use outrigger_a6::{Decode, DecodeError, EncodeError, Encoder, Entries, Entry, http_resp_call};
+use outrigger_a6::{
+    ConfToken, Decode, DecodeError, EncodeError, Encoder, Entries, Entry, http_resp_call,
+};
 
 use crate::AskError;
 use crate::extra_info::{self, Asker, ExtraInfo, Topic};
@@ -43,20 +45,22 @@ pub(crate) enum NamedHeaders {
 }
 
 impl Response {
-    /// Reads a call. Its parts borrow from `message`.
+    /// Reads a call, and which configuration it is for. The response's parts
+    /// borrow from `message`.
     ///
     /// # Errors
     /// [`DecodeError`] for what the protocol does not allow.
-    pub(crate) fn read(message: &Bytes, asker: Asker) -> Result<Self, DecodeError> {
+    pub(crate) fn read(message: &Bytes, asker: Asker) -> Result<(Self, ConfToken), DecodeError> {
         let call = http_resp_call::Request::decode(message)?;
-        Ok(Self {
+        let response = Self {
             id: call.id,
             status: call.status,
             new_status: None,
             headers: Headers::read(call.headers, message),
             new_body: None,
             extra_info: ExtraInfo::new(asker),
-        })
+        };
+        Ok((response, call.conf_token))
     }
 
     /// The host's number for this call, for logs. Hosts reuse them, and it is

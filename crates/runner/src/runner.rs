@@ -72,7 +72,8 @@ impl Runner {
     }
 
     /// How long calls in flight may take to end after the shutdown began: 10
-    /// seconds unless set here. What is left then is cut off.
+    /// seconds unless set here. What is left then is cut off. A gateway that
+    /// stops its runner may have less patience.
     pub fn drain_time(mut self, time: Duration) -> Self {
         self.drain_time = time;
         self

@@ -5,15 +5,17 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use outrigger_a6::{RpcType, http_req_call};
 use outrigger_runner::{BuildError, NoConf, Plugin, Request, Result, Runner, ServeError};
-use outrigger_testkit::{Failure, FakeHost, Gate};
+use outrigger_testkit::{Failure, FakeHost, FrameStream, Gate, frame};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -73,7 +75,7 @@ impl Scene {
             shutdown,
             served,
         };
-        until(|| scene.socket().exists()).await;
+        until(|| listens(&scene.socket())).await;
         scene
     }
 
@@ -104,6 +106,11 @@ impl Scene {
     async fn all_wait(&self, count: usize) {
         until(|| self.waiting.load(Ordering::SeqCst) == count).await;
     }
+}
+
+/// Whether somebody does; the file alone is there a moment earlier.
+fn listens(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
 }
 
 /// Waits for a condition that others bring about.
@@ -191,8 +198,8 @@ async fn shutdown_lets_calls_in_flight_end_and_takes_no_more() {
     idle.token().await.unwrap();
     let calls = scene.calls(50).await;
     scene.all_wait(50).await;
+    let socket = scene.socket();
     scene.shutdown.send(()).unwrap();
-    let socket = scene.folder.path().join("runner.sock");
     until(|| !socket.exists()).await;
     let late = FakeHost::at(&socket)
         .token()
@@ -205,6 +212,23 @@ async fn shutdown_lets_calls_in_flight_end_and_takes_no_more() {
     scene.served.await.unwrap().unwrap();
     let failure = idle.request("GET", "/").send().await.expect_failure();
     assert!(matches!(failure, Failure::HungUp), "{failure}");
+}
+
+#[tokio::test]
+async fn a_call_that_has_begun_to_come_when_the_end_begins_is_taken() {
+    let scene = Scene::start().await;
+    let mut host = FrameStream::new(UnixStream::connect(scene.socket()).await.unwrap());
+    let call = frame(&http_req_call::Request::default());
+    let (begin, rest) = call.split_at(3);
+    host.send_bytes(begin).await.unwrap();
+    let socket = scene.socket();
+    scene.shutdown.send(()).unwrap();
+    until(|| !socket.exists()).await;
+    host.send_bytes(rest).await.unwrap();
+    let reply = host.receive().await.unwrap().expect("an answer");
+    assert_eq!(reply.ty, RpcType::Error, "its token is unknown");
+    assert_eq!(host.receive().await.unwrap(), None);
+    scene.served.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -253,7 +277,7 @@ async fn a_successors_socket_outlives_its_predecessor() {
     std::fs::remove_file(scene.socket()).unwrap();
     let successor = scene.socket();
     tokio::spawn(Runner::new().serve_at(successor.clone(), std::future::pending()));
-    until(|| successor.exists()).await;
+    until(|| listens(&successor)).await;
     scene.shutdown.send(()).unwrap();
     scene.served.await.unwrap().unwrap();
     FakeHost::at(successor)
@@ -267,8 +291,7 @@ async fn only_the_owner_may_connect_unless_said_otherwise() {
     let mode = |scene: &Scene| scene.socket().metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&Scene::start().await), 0o600);
     let open = Scene::start_with(Runner::new().socket_mode(0o666)).await;
-    // The file is there before its mode is.
-    until(|| mode(&open) == 0o666).await;
+    assert_eq!(mode(&open), 0o666);
 }
 
 #[tokio::test]

@@ -136,10 +136,6 @@ async fn a_panic_before_the_first_await_is_one_of_the_call_too() {
             "early"
         }
 
-        #[expect(
-            clippy::manual_async_fn,
-            reason = "the panic is to be outside of the future"
-        )]
         fn request(
             &self,
             _: &Self::Conf,

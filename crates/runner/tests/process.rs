@@ -4,10 +4,14 @@
 //! otherwise and serves a runner.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::print_stdout, reason = "the child tells its parent how far it is")]
+#![allow(
+    clippy::print_stdout,
+    reason = "the child tells its parent how far it is"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -88,7 +92,9 @@ impl Process {
             socket,
             folder,
         };
-        wait_until("it listens", || process.socket.exists());
+        wait_until("it listens", || {
+            UnixStream::connect(&process.socket).is_ok()
+        });
         process
     }
 

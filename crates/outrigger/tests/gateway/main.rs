@@ -1,0 +1,15 @@
+//! The gateway as its users meet it: real processes on free ports, a client, an
+//! upstream, runners.
+//!
+//! Each module is one subject, each test one sentence about it. What is tested
+//! in the crates themselves, with simulated time and every corner, is not
+//! repeated here: these tests are about the parts working together, and about
+//! what only a process shows.
+
+mod bad_requests;
+mod connections;
+mod forwarding;
+mod request_bodies;
+mod responses;
+mod support;
+mod upstream_failures;

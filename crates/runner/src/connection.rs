@@ -187,6 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Ok(Err(AskError::NameTooLong));
         };
         self.stream.write_all(frame).await?;
+        self.stream.flush().await?;
         let Some((ty, message)) = self.next_frame().await? else {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         };
@@ -211,6 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
         };
         self.stream.write_all(frame).await?;
+        self.stream.flush().await?;
         // The next call may be long in coming.
         self.encoder.trim();
         Ok(())

@@ -13,6 +13,7 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// Why a question to the host has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AskError {
     /// The host hung up or broke the protocol inside this call, so nothing
     /// reaches it any more.
@@ -25,6 +26,7 @@ pub enum AskError {
 
 /// Why a [`Runner`](crate::Runner) cannot run: its plugins do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// Two plugins have the same name.
     #[error("two plugins are named {0:?}; a route could only ever mean one of them")]
@@ -39,6 +41,7 @@ pub enum BuildError {
 /// Its `Debug` output is the message for people, since that is what
 /// `fn main() -> Result<…>` prints.
 #[derive(thiserror::Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// The runner itself is wrong.
     #[error(transparent)]

@@ -16,6 +16,8 @@ use crate::{Request, Response, Result};
 ///   the earlier ones changed. One that [stops](Request::stop) ends the chain.
 /// - Calls run at the same time, as many as the host makes. State of a route
 ///   belongs into [`Conf`](Self::Conf), shared state into the plugin.
+/// - Calls share the runtime's threads: what blocks one (files, long computing)
+///   belongs into `tokio::task::spawn_blocking`.
 /// - A call that has begun runs to its end, even where the host hangs up.
 /// - An error or a panic fails this one call with SERVICE_UNAVAILABLE; with
 ///   `panic = "abort"` a panic ends the whole runner.

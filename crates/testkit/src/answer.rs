@@ -118,7 +118,8 @@ impl Answer {
         self.step(Step::ByteByByte)
     }
 
-    /// Goes on when the gate is open.
+    /// Goes on when the gate is open. Until then it does not notice a host that
+    /// hangs up.
     pub fn wait_for(self, gate: &Gate) -> Self {
         self.step(Step::WaitFor(gate.clone()))
     }

@@ -51,6 +51,8 @@ fn repeated(stage: &Stage<'_>) {
     assert_eq!(seen["headers"]["x-many"], json!(["one", "two"]), "{seen}");
 }
 
+/// All that runners know but HEAD, whose answer has no body to tell, and TRACE,
+/// which the gateway refuses as nginx does.
 fn methods(stage: &Stage<'_>) {
     stage.plugins(&[("conf-echo", json!({}))]);
     for method in [
@@ -67,7 +69,6 @@ fn methods(stage: &Stage<'_>) {
         "LOCK",
         "UNLOCK",
         "PATCH",
-        "TRACE",
     ] {
         let response = stage.gateway.request(method, "/").send();
         assert_eq!(response.status, 200, "{method}: {response:?}");

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 pub use build::{Document, GatewayBuilder};
 
 use crate::client::{Client, Request};
+use crate::limits;
 use crate::output::Output;
 use crate::processes::{Process, Signal};
 use crate::program::{Exit, Running};
@@ -90,13 +91,19 @@ impl Gateway {
     /// If it does not.
     #[track_caller]
     pub fn set_routes(&self, routes: impl Document) {
+        let path = self.folder().join(ROUTES_FILE);
+        let text = routes_text(&routes);
+        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
+            // The gateway would not notice.
+            return;
+        }
         let mark = self.log().mark();
-        self.write_routes(routes);
-        let applied = self.log().find(mark, crate::limits::WAIT, |line| {
+        write_atomically(&path, &text);
+        let verdict = self.log().find(mark, limits::WAIT, |line| {
             line.contains("apisix.yaml: ") && line.contains("applied")
         });
         assert!(
-            applied.is_some(),
+            verdict.is_some_and(|line| !line.contains("not applied")),
             "apisix.yaml was not applied; log:\n{}",
             self.log().text()
         );

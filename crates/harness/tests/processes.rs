@@ -106,6 +106,23 @@ fn new_routes_are_waited_for_until_they_are_applied() {
     let gateway = Gateway::build().program(&program).start();
     gateway.set_routes("second: []");
     assert_eq!(gateway.log().containing("seen"), ["seen"]);
+    gateway.set_routes("second: []");
+}
+
+#[test]
+#[should_panic(expected = "apisix.yaml was not applied")]
+fn routes_that_the_gateway_refuses_fail_the_test() {
+    let folder = folder();
+    let program = script(
+        &folder,
+        "cd \"$(dirname \"$3\")\"
+         echo 'listening on http://127.0.0.1:1' >&2
+         until grep -q wrong apisix.yaml; do sleep 0.01; done
+         echo 'WARN /etc/apisix.yaml: not applied' >&2
+         exec sleep 600",
+    );
+    let gateway = Gateway::build().program(&program).start();
+    gateway.set_routes("wrong: []");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Method, Version, header, request};
 
@@ -60,15 +60,6 @@ impl Client {
     }
 }
 
-/// When a request began.
-#[derive(Debug, Clone, Copy)]
-pub struct Started {
-    /// By the monotonic clock.
-    pub instant: Instant,
-    /// By the wall clock.
-    pub system: SystemTime,
-}
-
 /// What the upstream did, once it was asked.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamTrace {
@@ -76,10 +67,6 @@ pub struct UpstreamTrace {
     pub address: Option<SocketAddr>,
     /// Its status.
     pub status: Option<http::StatusCode>,
-    /// From picking the node to the connection's being there.
-    pub connect_time: Option<Duration>,
-    /// From picking the node to the response's head.
-    pub header_time: Option<Duration>,
 }
 
 /// One request with what belongs to it.
@@ -90,7 +77,7 @@ pub struct Exchange {
     /// The worker that serves it.
     pub worker: Rc<Worker>,
     /// When its head was read.
-    pub started: Started,
+    pub started: Instant,
     /// Method to send on.
     pub method: Method,
     /// The client's protocol version.
@@ -139,7 +126,8 @@ impl Exchange {
         if method == Method::CONNECT || method == Method::TRACE {
             return Err(Refusal::MethodNotAllowed);
         }
-        check_framing(&headers)?;
+        let framing = Framing::of(&headers);
+        framing.check()?;
         let authority = match uri.authority() {
             // The absolute form's authority replaces the Host field (RFC 9112, section 3.2.2).
             Some(authority) => {
@@ -147,7 +135,7 @@ impl Exchange {
                 headers.insert(header::HOST, value.clone());
                 value
             }
-            None => single_host(&headers, version)?,
+            None => framing.host(version)?.unwrap_or(&NO_HOST).clone(),
         };
         let host = HostName::parse(&authority).ok_or_else(bad_host)?;
         let path = uri.into_parts().path_and_query;
@@ -160,10 +148,7 @@ impl Exchange {
         Ok(Exchange {
             client,
             worker,
-            started: Started {
-                instant: Instant::now(),
-                system: SystemTime::now(),
-            },
+            started: Instant::now(),
             method,
             version,
             target,
@@ -198,13 +183,18 @@ impl Exchange {
     /// not, and then it is the client's.
     #[must_use]
     pub fn host_for_upstream(&self) -> &HeaderValue {
-        let upstream = self.route.as_ref().and_then(|route| route.upstream.as_deref());
+        let upstream = self
+            .route
+            .as_ref()
+            .and_then(|route| route.upstream.as_deref());
         let instead = upstream.and_then(|upstream| match &upstream.pass_host {
             PassHost::Pass => None,
             PassHost::Node => upstream.only_node().map(|node| &node.host_field),
             PassHost::Rewrite(host) => Some(host),
         });
-        instead.or_else(|| self.headers.get(header::HOST)).unwrap_or(&NO_HOST)
+        instead
+            .or_else(|| self.headers.get(header::HOST))
+            .unwrap_or(&NO_HOST)
     }
 
     /// Replaces the body by bytes in memory and writes its length anew.
@@ -222,46 +212,80 @@ fn bad_host() -> Refusal {
     Refusal::BadRequest("the Host field is not a host".into())
 }
 
-fn single_host(headers: &HeaderMap, version: Version) -> Result<HeaderValue, Refusal> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Ok(host.clone()),
-        (Some(_), Some(_)) => Err(Refusal::BadRequest("there are several Host fields".into())),
-        // HTTP/1.0 knows no Host field; such a request matches only routes without hosts.
-        (None, _) if version < Version::HTTP_11 => Ok(NO_HOST.clone()),
-        (None, _) => Err(Refusal::BadRequest("there is no Host field".into())),
+/// The fields that say whom a request is for and where it ends.
+#[derive(Default)]
+struct Framing<'a> {
+    host: Field<'a>,
+    length: Field<'a>,
+    coding: Field<'a>,
+}
+
+/// A field that should stand once at most.
+#[derive(Default)]
+struct Field<'a> {
+    value: Option<&'a HeaderValue>,
+    repeated: bool,
+}
+
+impl<'a> Field<'a> {
+    fn meet(&mut self, value: &'a HeaderValue) {
+        self.repeated = self.value.is_some();
+        self.value = self.value.or(Some(value));
     }
 }
 
-fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() {
-        return Err(Refusal::BadRequest(
-            "there are several Content-Length fields".into(),
-        ));
+impl<'a> Framing<'a> {
+    /// One look at each field that is there.
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut framing = Framing::default();
+        for (name, value) in headers {
+            match *name {
+                header::HOST => framing.host.meet(value),
+                header::CONTENT_LENGTH => framing.length.meet(value),
+                header::TRANSFER_ENCODING => framing.coding.meet(value),
+                _ => {}
+            }
+        }
+        framing
     }
-    if let Some(length) = length
-        && (length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit))
-    {
-        return Err(Refusal::BadRequest(
-            "the Content-Length field is not a number".into(),
-        ));
+
+    /// `None`: an HTTP/1.0 request without a host, which matches only routes
+    /// without hosts.
+    fn host(&self, version: Version) -> Result<Option<&'a HeaderValue>, Refusal> {
+        match self.host.value {
+            Some(_) if self.host.repeated => {
+                Err(Refusal::BadRequest("there are several Host fields".into()))
+            }
+            None if version >= Version::HTTP_11 => {
+                Err(Refusal::BadRequest("there is no Host field".into()))
+            }
+            host => Ok(host),
+        }
     }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        return Ok(());
-    };
-    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err(Refusal::UnknownCoding(
-            "only the transfer coding \"chunked\" is known".into(),
-        ));
+
+    fn check(&self) -> Result<(), Refusal> {
+        let bad = |what: &str| Err(Refusal::BadRequest(what.into()));
+        if self.length.repeated {
+            return bad("there are several Content-Length fields");
+        }
+        let digits = |value: &HeaderValue| {
+            !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
+        };
+        if !self.length.value.is_none_or(digits) {
+            return bad("the Content-Length field is not a number");
+        }
+        let Some(coding) = self.coding.value else {
+            return Ok(());
+        };
+        if self.coding.repeated || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            let known = "only the transfer coding \"chunked\" is known";
+            return Err(Refusal::UnknownCoding(known.into()));
+        }
+        if self.length.value.is_some() {
+            return bad("there are both Content-Length and Transfer-Encoding");
+        }
+        Ok(())
     }
-    if length.is_some() {
-        let both = "there are both Content-Length and Transfer-Encoding";
-        return Err(Refusal::BadRequest(both.into()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -60,10 +60,7 @@ fn of_request<'a>(exchange: &'a Exchange, name: &str) -> Found<'a> {
         }
         "request_method" => Some(Cow::Borrowed(exchange.method.as_str().as_bytes())),
         "request_id" => Some(Cow::Borrowed(exchange.request_id().as_bytes())),
-        "request_time" => text(format!(
-            "{:.3}",
-            exchange.started.instant.elapsed().as_secs_f64()
-        )),
+        "request_time" => text(format!("{:.3}", exchange.started.elapsed().as_secs_f64())),
         "msec" => {
             let now = std::time::SystemTime::now()
                 .duration_since(UNIX_EPOCH)

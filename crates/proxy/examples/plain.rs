@@ -22,9 +22,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "upstream": {"nodes": {(upstream.as_str()): 1}},
     });
     let resources = Resources::from_json(&serde_json::json!({"routes": [route]}))?;
-    let compiled =
-        Snapshot::compile(&resources, &Registry::default(), Mode::default(), &Snapshot::empty())
-            .map_err(|invalid| invalid[0].to_string())?;
+    let compiled = Snapshot::compile(
+        &resources,
+        &Registry::default(),
+        Mode::default(),
+        &Snapshot::empty(),
+    )
+    .map_err(|invalid| invalid[0].to_string())?;
     let snapshot = Arc::new(ArcSwap::from_pointee(compiled));
     let bound = Bound::bind(Settings {
         listen: vec![listen.parse()?],

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, Request, Uri, header};
 use hyper::body::Incoming;
@@ -24,7 +24,6 @@ use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::Route;
 use outrigger_engine::upstream::{Address, Node, PassHost, Upstream};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 use super::link::Link;
 use super::response_body::{Home, ResponseBody};
@@ -57,7 +56,7 @@ pub(crate) async fn ask(
         tried.push(index);
         let in_time = upstream
             .retry_timeout
-            .is_none_or(|limit| exchange.started.instant.elapsed() < limit);
+            .is_none_or(|limit| exchange.started.elapsed() < limit);
         if !failure.may_go_on || tried.len() > upstream.retries || !in_time {
             return Err(failure.refusal);
         }
@@ -103,9 +102,9 @@ enum Lost {
 
 impl Asking<'_> {
     async fn node(&self, exchange: &mut Exchange, node: &Node) -> Result<Response, Failure> {
-        let begun = Instant::now();
         let mut request = self.request(exchange, node)?;
-        let mut reused = self.worker.pool.take(&node.address);
+        // Not much time has passed since the request began, unless it was spent on another node.
+        let mut reused = self.worker.pool.take(&node.address, exchange.started);
         loop {
             let fresh = reused.is_none();
             let mut link = match reused.take() {
@@ -113,17 +112,16 @@ impl Asking<'_> {
                 None => self.connect(exchange, &node.address, &mut request).await?,
             };
             exchange.upstream.address = Some(link.peer);
-            exchange.upstream.connect_time = Some(begun.elapsed());
             let spare = request.body().replay();
             match self.head(&mut link, request).await {
                 Ok(head) => {
-                    exchange.upstream.header_time = Some(begun.elapsed());
+                    link.idle_since = Instant::now();
                     exchange.upstream.status = Some(head.status());
                     return Ok(self.response(head, link, node).await);
                 }
                 // The node may have closed an idle connection just as the request was written.
                 Err(Lost::Unsent(unsent)) if !fresh => request = *unsent,
-                Err(Lost::Broken) if !fresh && spare.is_some() => {
+                Err(Lost::Broken) if !fresh && spare.is_some() && may_repeat(&exchange.method) => {
                     exchange.body = spare.unwrap_or_default();
                     request = self.request(exchange, node)?;
                 }
@@ -142,8 +140,7 @@ impl Asking<'_> {
             Lost::Timeout => (Refusal::UpstreamTimeout, "it did not answer in time"),
             Lost::Unsent(_) | Lost::Broken => (Refusal::UpstreamBroken, "it closed the connection"),
         };
-        let repeatable = !matches!(exchange.method.as_str(), "POST" | "LOCK" | "PATCH");
-        let may_go_on = repeatable && spare.is_some();
+        let may_go_on = spare.is_some() && may_repeat(&exchange.method);
         exchange.body = spare.unwrap_or_default();
         Failure {
             refusal,
@@ -163,7 +160,9 @@ impl Asking<'_> {
         match &self.upstream.pass_host {
             // An HTTP/1.0 client may have sent none.
             PassHost::Pass => {
-                headers.entry(header::HOST).or_insert_with(|| node.host_field.clone());
+                headers
+                    .entry(header::HOST)
+                    .or_insert_with(|| node.host_field.clone());
             }
             PassHost::Node => {
                 headers.insert(header::HOST, node.host_field.clone());
@@ -230,7 +229,7 @@ impl Asking<'_> {
             }
             while deadline.as_mut().poll(cx).is_ready() {
                 match self.progress.moving_since().map(|since| since + limit) {
-                    Some(later) if later > Instant::now() => deadline.as_mut().reset(later),
+                    Some(later) if later > tokio::time::Instant::now() => deadline.as_mut().reset(later),
                     _ => return Poll::Ready(None),
                 }
             }
@@ -271,6 +270,12 @@ impl Asking<'_> {
             body: body.into_body().await,
         }
     }
+}
+
+/// Whether a node that may have acted on the request does no harm if it, or
+/// another, gets it again (nginx's reading of RFC 9110, section 9.2.2).
+fn may_repeat(method: &Method) -> bool {
+    !matches!(method.as_str(), "POST" | "LOCK" | "PATCH")
 }
 
 fn needs_length(method: &Method) -> bool {

@@ -11,8 +11,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 use outrigger_engine::body::Body;
+use std::time::Instant;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
 
@@ -53,9 +53,15 @@ impl Link {
         self.ended
     }
 
-    /// Whether a request can be sent. Also rids the connection of the waker
-    /// of whoever drove it last.
-    pub(crate) fn is_ready(&mut self) -> bool {
+    /// Whether a request can be sent, as far as is known: that the node has
+    /// closed the connection may show only when it is driven.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Looks whether the node has closed the connection. Also rids it of the
+    /// waker of whoever drove it last.
+    pub(crate) fn probe(&mut self) -> bool {
         !self.drive(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
     }
 

@@ -2,10 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outrigger_engine::upstream::{Address, Keepalive};
-use tokio::time::Instant;
 
 use super::link::Link;
 use crate::limits::MAX_IDLE_LINKS;
@@ -29,12 +28,11 @@ impl Idle {
 }
 
 impl Pool {
-    /// The link to `address` that was used last, if one is usable.
-    pub(crate) fn take(&self, address: &Address) -> Option<Link> {
+    /// The link to `address` that was used last, if one seems usable.
+    pub(crate) fn take(&self, address: &Address, now: Instant) -> Option<Link> {
         let mut idle = self.idle.borrow_mut();
         let links = idle.get_mut(address)?;
-        let now = Instant::now();
-        while let Some(mut candidate) = links.pop() {
+        while let Some(candidate) = links.pop() {
             self.count.set(self.count.get() - 1);
             if !candidate.is_over(now) && candidate.link.is_ready() {
                 return Some(candidate.link);
@@ -44,13 +42,13 @@ impl Pool {
     }
 
     /// Puts a link aside after its response has been read to the end, unless
-    /// it cannot be used again or there are enough.
+    /// it cannot be used again or there are enough. Its idle time counts from
+    /// when its response began.
     pub(crate) fn put(&self, address: &Address, mut link: Link, keepalive: &Keepalive) {
         let spent = link.served >= keepalive.requests;
-        if spent || self.count.get() >= MAX_IDLE_LINKS || !link.is_ready() {
+        if spent || self.count.get() >= MAX_IDLE_LINKS || !(link.is_ready() || link.probe()) {
             return;
         }
-        link.idle_since = Instant::now();
         let idle = Idle {
             link,
             timeout: keepalive.idle_timeout,
@@ -75,7 +73,7 @@ impl Pool {
         let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
         for links in idle.values_mut() {
-            links.retain_mut(|idle| !idle.is_over(now) && idle.link.is_ready());
+            links.retain_mut(|idle| !idle.is_over(now) && idle.link.probe());
         }
         idle.retain(|_, links| !links.is_empty());
         self.count.set(idle.values().map(Vec::len).sum());

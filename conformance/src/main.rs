@@ -61,6 +61,9 @@ impl Arguments {
         if let Some(name) = arguments.only.iter().find(unknown) {
             return Err(format!("--only {name}: there are {NAMES:?}"));
         }
+        if arguments.record.is_some() && arguments.only.len() != 1 {
+            return Err("--record needs one runner, which --only names".to_owned());
+        }
         Ok(arguments)
     }
 }
@@ -104,7 +107,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
             },
         }
     }
-    Ok(report.finish())
+    Ok(arguments.record.is_some() || report.finish())
 }
 
 fn is_ci() -> bool {

@@ -60,6 +60,8 @@ fn through_the_gateway(stage: &Stage<'_>) {
     stage.gateway.post("/echo").body("").send();
     stage.plugins(&[("conf-wait", json!({"ms": 0}))]);
     assert_eq!(get("/hello").status, 200);
+    stage.plugins(&[("conf-response-body", json!({}))]);
+    assert_eq!(get("/hello").status, 200);
     stage.plugins(&[("conf-fail", json!({"how": "throw"}))]);
     assert_eq!(get("/hello").status, 503);
 }

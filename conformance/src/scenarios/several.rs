@@ -18,6 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario::shared("both-phases", phases).with(Conformance),
     Scenario::shared("conf-changed", conf_changed),
     Scenario::shared("each-route-its-own-conf", own_conf),
+    Scenario::shared("answers-do-not-mix", do_not_mix).with(Conformance),
     Scenario::shared("calls-do-not-queue", at_once).with(Conformance),
 ];
 
@@ -113,6 +114,24 @@ fn own_conf(stage: &Stage<'_>) {
             let response = client.get(&format!("/{number}")).send();
             assert_eq!(response.text(), format!("route {number}"));
         });
+    }
+}
+
+/// A plugin that wants the response's body, in a phase that has none, makes the
+/// Java runner answer twice. The second answer belongs to no call.
+fn do_not_mix(stage: &Stage<'_>) {
+    let route = |name: &str, plugin| {
+        let plugins = json!({"ext-plugin-pre-req": conf(&[plugin])});
+        json!({"id": name, "uri": format!("/{name}"), "plugins": plugins})
+    };
+    stage.routes(vec![
+        route("twice", ("conf-response-body", json!({}))),
+        route("once", stage.program.says("stopped")),
+    ]);
+    let mut client = stage.gateway.client().connection();
+    for _ in 0..20 {
+        assert_eq!(client.get("/twice").send().json()["uri"], "/twice");
+        assert_eq!(client.get("/once").send().text(), "stopped");
     }
 }
 

@@ -83,7 +83,9 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
             .get_all(header::CONNECTION)
             .iter()
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+            .map(<[u8]>::trim_ascii)
+            .filter(|token| !is_option(token))
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
             .filter(|name| !is_end_to_end(name))
             .collect();
         for name in named {
@@ -110,6 +112,11 @@ static HOP_BY_HOP: [HeaderName; 6] = [
 ];
 
 const CONNECTION_AT: usize = 0;
+
+/// Connection options that are no fields, or are taken out anyway.
+fn is_option(token: &[u8]) -> bool {
+    token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close")
+}
 
 /// Fields that a sender must not name in `Connection`, and that a hostile one
 /// might to have them taken out on the way.

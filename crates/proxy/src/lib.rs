@@ -6,6 +6,7 @@
 //! request never leaves its worker and crosses no lock. What a request means
 //! is the engine's; this crate moves its bytes.
 
+mod alarm;
 mod client_body;
 mod connection;
 mod current;

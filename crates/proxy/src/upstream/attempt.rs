@@ -7,13 +7,10 @@
 //! fresh one; on another node, where the method is not POST, LOCK or PATCH
 //! (nginx's `proxy_next_upstream` without `non_idempotent`).
 
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderValue, Method, Request, Uri, header};
 use hyper::body::Incoming;
@@ -23,9 +20,10 @@ use outrigger_engine::headers::strip_hop_by_hop;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::Route;
 use outrigger_engine::upstream::{Address, Node, PassHost, Upstream};
+use outrigger_model::Timeout;
 use tokio::net::TcpStream;
 
-use super::link::Link;
+use super::link::{Link, Lost};
 use super::response_body::{Home, ResponseBody};
 use crate::client_body::Progress;
 use crate::worker::Worker;
@@ -90,14 +88,6 @@ impl Failure {
             reason,
         }
     }
-}
-
-/// Why a response's head did not come.
-enum Lost {
-    /// The request was never written; here it is again.
-    Unsent(Box<Request<Body>>),
-    Broken,
-    Timeout,
 }
 
 impl Asking<'_> {
@@ -208,44 +198,17 @@ impl Asking<'_> {
             })
     }
 
-    /// Sends the request and waits for the head. The time limit runs from
-    /// when the request is sent; while its body moves, from the last part.
+    /// Sends the request and waits for the head.
     async fn head(
         &self,
         link: &mut Link,
         request: Request<Body>,
     ) -> Result<http::Response<Incoming>, Lost> {
+        let Timeout { read, send, .. } = self.route.timeout;
         let streams = matches!(request.body(), Body::Stream(_));
-        let limit = self.route.timeout.read.max(if streams {
-            self.route.timeout.send
-        } else {
-            Duration::ZERO
-        });
-        let mut sent = pin!(link.send(request));
-        let mut deadline = pin!(tokio::time::sleep(limit));
-        let answer = poll_fn(|cx| {
-            if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
-                return Poll::Ready(Some(answer));
-            }
-            while deadline.as_mut().poll(cx).is_ready() {
-                match self.progress.moving_since().map(|since| since + limit) {
-                    Some(later) if later > tokio::time::Instant::now() => deadline.as_mut().reset(later),
-                    _ => return Poll::Ready(None),
-                }
-            }
-            Poll::Pending
-        });
-        match answer.await {
-            None => Err(Lost::Timeout),
-            Some(Ok(head)) => Ok(head),
-            Some(Err(mut error)) => match error.take_message() {
-                Some(unsent) => Err(Lost::Unsent(Box::new(unsent))),
-                None => {
-                    tracing::debug!(error = %error.error(), "an upstream connection failed");
-                    Err(Lost::Broken)
-                }
-            },
-        }
+        let limit = if streams { read.max(send) } else { read };
+        link.send(request, limit, || self.progress.moving_since())
+            .await
     }
 
     async fn response(

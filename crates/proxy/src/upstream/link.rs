@@ -3,18 +3,29 @@
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use outrigger_engine::body::Body;
-use std::time::Instant;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::alarm::Alarm;
 
 type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
+
+/// Why a response's head did not come.
+pub(crate) enum Lost {
+    /// The request was never written; here it is again.
+    Unsent(Box<Request<Body>>),
+    Broken,
+    Timeout,
+}
 
 pub(crate) struct Link {
     sender: http1::SendRequest<Body>,
@@ -22,10 +33,12 @@ pub(crate) struct Link {
     /// Set once the connection has nothing more to do; it must not be polled
     /// again.
     ended: bool,
+    /// For whatever of a response is waited for.
+    pub(crate) alarm: Alarm,
     /// How many responses have come on it.
     pub(crate) served: u64,
     /// When it was last put aside.
-    pub(crate) idle_since: Instant,
+    pub(crate) idle_since: std::time::Instant,
     pub(crate) peer: SocketAddr,
 }
 
@@ -38,8 +51,9 @@ impl Link {
             sender,
             connection: Box::pin(connection),
             ended: false,
+            alarm: Alarm::new(Instant::now()),
             served: 0,
-            idle_since: Instant::now(),
+            idle_since: std::time::Instant::now(),
             peer,
         })
     }
@@ -66,20 +80,44 @@ impl Link {
     }
 
     /// Sends a request and drives the connection until the response's head is
-    /// there. Not cancel-safe: dropped midway, the link is of no more use.
+    /// there. `limit` counts from now and, while the request's body is still
+    /// coming, from when `moving_since` says that a part of it last came. Not
+    /// cancel-safe: dropped midway, the link is of no more use.
     pub(crate) async fn send(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        let (connection, ended) = (&mut self.connection, &mut self.ended);
-        poll_fn(|cx| {
+        limit: Duration,
+        moving_since: impl Fn() -> Option<Instant>,
+    ) -> Result<Response<Incoming>, Lost> {
+        self.alarm.set(Instant::now() + limit);
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let (connection, ended, alarm) = (&mut self.connection, &mut self.ended, &mut self.alarm);
+        let answer = poll_fn(|cx| {
             if !*ended {
                 *ended = connection.as_mut().poll(cx).is_ready();
             }
             // An ended connection has told the answer why.
-            answer.as_mut().poll(cx)
-        })
-        .await
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(answer));
+            }
+            while alarm.poll(cx).is_ready() {
+                match moving_since().map(|since| since + limit) {
+                    Some(later) if later > Instant::now() => alarm.set(later),
+                    _ => return Poll::Ready(None),
+                }
+            }
+            Poll::Pending
+        });
+        match answer.await {
+            None => Err(Lost::Timeout),
+            Some(Ok(head)) => Ok(head),
+            Some(Err(mut error)) => match error.take_message() {
+                Some(unsent) => Err(Lost::Unsent(Box::new(unsent))),
+                None => {
+                    tracing::debug!(error = %error.error(), "an upstream connection failed");
+                    Err(Lost::Broken)
+                }
+            },
+        }
     }
 }

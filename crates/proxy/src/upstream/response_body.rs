@@ -1,10 +1,10 @@
 //! A response's body as it comes from the upstream: reading it drives the
 //! link, and at its end the link goes back to the pool.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,7 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use outrigger_engine::body::{Body, BodyError};
 use outrigger_engine::upstream::{Address, Keepalive};
-use tokio::time::Sleep;
+use tokio::time::Instant;
 
 use super::link::Link;
 use super::pool::Pool;
@@ -31,8 +31,8 @@ pub(crate) struct ResponseBody {
     link: Option<Link>,
     home: Home,
     timeout: Duration,
-    /// Set while the next part is waited for.
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// Whether the link's alarm is set for the next part.
+    waiting: bool,
 }
 
 impl ResponseBody {
@@ -42,7 +42,7 @@ impl ResponseBody {
             link: Some(link),
             home,
             timeout,
-            deadline: None,
+            waiting: false,
         }
     }
 
@@ -92,7 +92,7 @@ impl ResponseBody {
         }
         match part {
             Poll::Ready(part) => {
-                self.deadline = None;
+                self.waiting = false;
                 if part.is_none() {
                     self.release();
                 }
@@ -106,14 +106,15 @@ impl ResponseBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let timeout = self.timeout;
-        let deadline = self
-            .deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        match deadline.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Timeout))),
-            Poll::Pending => Poll::Pending,
+        let Some(link) = &mut self.link else {
+            return Poll::Pending;
+        };
+        if !self.waiting {
+            link.alarm.set(Instant::now() + self.timeout);
+            self.waiting = true;
         }
+        ready!(link.alarm.poll(cx));
+        Poll::Ready(Some(Err(BodyError::Timeout)))
     }
 
     fn release(&mut self) {

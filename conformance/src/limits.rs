@@ -15,8 +15,12 @@ pub(crate) const ALL_AT_ONCE: Duration = Duration::from_secs(3);
 /// How many routes with a configuration of their own there are at once.
 pub(crate) const ROUTES: usize = 20;
 
-/// How long a runner gets between SIGTERM and SIGKILL, in milliseconds.
+/// How long a runner that ignores SIGTERM has until SIGKILL, in milliseconds.
 pub(crate) const STOP_GRACE_MILLIS: u64 = 400;
+
+/// How long a runner that heeds SIGTERM has until SIGKILL, in milliseconds: more
+/// than any needs.
+pub(crate) const LONG_GRACE_MILLIS: u64 = 15_000;
 
 /// How many requests must be answered before and after something happens that
 /// they are not to notice.

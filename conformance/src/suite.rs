@@ -60,10 +60,21 @@ fn perform<'a>(
     let played = catch_unwind(AssertUnwindSafe(|| {
         scenario.play(program, mode, shared);
     }));
-    if played.is_ok() {
+    let mut why = match played {
+        Ok(()) => String::new(),
+        Err(_) => message()
+            .take()
+            .unwrap_or_else(|| "a panic without a message".to_owned()),
+    };
+    if let Some(stage) = shared {
+        for violation in stage.upstream.take_violations() {
+            why.push_str("\nthe upstream was sent what must not be sent: ");
+            why.push_str(&violation);
+        }
+    }
+    if why.is_empty() {
         return Outcome::Passed(started.elapsed());
     }
-    let mut why = message().take().unwrap_or_default();
     // A stage on which something went wrong is not played on again.
     if let Some(stage) = shared.take() {
         let lines = stage.gateway.log().lines();

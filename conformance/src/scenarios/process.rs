@@ -111,8 +111,17 @@ fn stopped(stage: &Stage<'_>, runner: Process) -> (Duration, String) {
 }
 
 fn sigterm(program: &Program, mode: Mode) {
-    let stage = Stage::new(program, mode);
-    let (_, log) = stopped(&stage, stage.runner());
+    let setting = Setting {
+        ext_plugin: json!({"stop_grace": limits::LONG_GRACE_MILLIS}),
+        ..Setting::default()
+    };
+    let stage = Stage::with(program, mode, setting);
+    let (elapsed, log) = stopped(&stage, stage.runner());
+    let grace = Duration::from_millis(limits::LONG_GRACE_MILLIS);
+    assert!(
+        elapsed < grace,
+        "it took SIGKILL to end it, after {elapsed:?}"
+    );
     if let Some(goodbye) = program.goodbye {
         assert!(log.contains(goodbye), "no {goodbye:?} in\n{log}");
     }

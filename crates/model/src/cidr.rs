@@ -4,14 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 /// A range of IP addresses: `10.0.0.0/8`, `::1`.
-///
-/// Invariant: `prefix` is at most the number of bits of `address`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cidr {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Cidr(IpNet);
 
 /// A text is no [`Cidr`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,54 +19,25 @@ impl Cidr {
     /// Whether `address` is in the range. An IPv4 address that is written as an
     /// IPv6 one (`::ffff:10.0.0.1`, as a dual-stack socket shows it) counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(range), IpAddr::V4(address)) => same_start(
-                range.to_bits().into(),
-                address.to_bits().into(),
-                32 - self.prefix,
-            ),
-            (IpAddr::V6(range), IpAddr::V6(address)) => {
-                same_start(range.to_bits(), address.to_bits(), 128 - self.prefix)
-            }
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
-}
-
-/// Whether two numbers are equal but for so many of their lowest bits.
-fn same_start(left: u128, right: u128, free_bits: u8) -> bool {
-    // A shift by all 128 bits leaves nothing to compare.
-    (left ^ right).checked_shr(free_bits.into()).unwrap_or(0) == 0
 }
 
 impl FromStr for Cidr {
     type Err = NotACidr;
 
     fn from_str(text: &str) -> Result<Self, NotACidr> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| NotACidr)?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => bits,
-            // `parse` would take a sign too.
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().map_err(|_| NotACidr)?
-            }
-            Some(_) => return Err(NotACidr),
-        };
-        if prefix > bits {
-            return Err(NotACidr);
-        }
-        Ok(Self { address, prefix })
+        let one = || text.parse().map(|address: IpAddr| IpNet::from(address));
+        text.parse()
+            .or_else(|_| one())
+            .map(Self)
+            .map_err(|_| NotACidr)
     }
 }
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        self.0.fmt(f)
     }
 }
 

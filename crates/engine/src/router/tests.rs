@@ -188,7 +188,7 @@ proptest! {
             (host, uri, spec.priority)
         };
         let matching = specs.iter().enumerate().filter(|(_, spec)| {
-            spec.uris[0].matches(&path) && spec.hosts.iter().all(|pattern| pattern.matches(&host))
+            spec.uris[0].matches(path.as_bytes()) && spec.hosts.iter().all(|pattern| pattern.matches(&host))
         });
         let best = matching.max_by_key(|(at, spec)| (rank(spec), std::cmp::Reverse(*at))).map(|(at, _)| at);
         let Routes(router, _) = routes(Mode::HostThenUri, specs);

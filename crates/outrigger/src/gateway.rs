@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use outrigger_config::{Router, Settings, Source as SourceSettings};
 use outrigger_engine::router::Mode;
@@ -22,9 +21,9 @@ pub(crate) struct Gateway {
     proxy: proxy::Running,
     fleet: Fleet,
     follower: JoinHandle<()>,
-    shutdown_timeout: Duration,
+    settings: Settings,
     /// Kept until the runners are gone.
-    _sockets: TempDir,
+    sockets: TempDir,
 }
 
 impl Gateway {
@@ -53,14 +52,13 @@ impl Gateway {
         for address in &addresses {
             tracing::info!("listening on http://{address}");
         }
-        let shutdown_timeout = settings.shutdown_timeout;
         Ok(Gateway {
             addresses,
             proxy,
             fleet,
             follower,
-            shutdown_timeout,
-            _sockets: sockets,
+            settings,
+            sockets,
         })
     }
 
@@ -69,17 +67,30 @@ impl Gateway {
         &self.addresses
     }
 
-    /// Replaces the runners' processes by new ones.
-    pub(crate) fn reload(&self) {
+    /// Replaces the runners' processes by new ones, on the terms that
+    /// `settings` has for them now. Says what else has changed and waits for a
+    /// restart.
+    pub(crate) fn reload(&mut self, settings: Settings) {
         tracing::info!("reloading: runners are restarted");
-        self.fleet.restart();
+        self.fleet.restart(&settings, self.sockets.path());
+        let others = Settings {
+            ext_plugin: settings.ext_plugin.clone(),
+            ..self.settings.clone()
+        };
+        if others != settings {
+            tracing::warn!(
+                "config.yaml has changed outside of ext-plugin; \
+                 that takes effect when the gateway is restarted"
+            );
+        }
+        self.settings.ext_plugin = settings.ext_plugin;
     }
 
     /// Lets requests in flight end, then stops the runners.
     pub(crate) async fn stop(self) {
         tracing::info!("stopping: requests in flight may end, new ones are not taken");
         self.follower.abort();
-        self.proxy.stop(self.shutdown_timeout).await;
+        self.proxy.stop(self.settings.shutdown_timeout).await;
         self.fleet.stop().await;
         tracing::info!("stopped");
     }

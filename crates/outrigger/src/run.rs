@@ -13,11 +13,11 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
     let settings = Settings::load(config, &env)?;
     control_runtime()?.block_on(async {
         let mut signals = Signals::new()?;
-        let gateway = Gateway::start(settings, None).await?;
-        loop {
-            match signals.next().await {
-                Signal::Reload => gateway.reload(),
-                Signal::Stop => break,
+        let mut gateway = Gateway::start(settings, None).await?;
+        while let Signal::Reload = signals.next().await {
+            match Settings::load(config, &env) {
+                Ok(settings) => gateway.reload(settings),
+                Err(report) => tracing::error!("{report}; nothing was reloaded"),
             }
         }
         gateway.stop().await;

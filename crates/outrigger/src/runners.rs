@@ -4,6 +4,7 @@
 mod environment;
 mod watcher;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ const CONF_LIFETIME: Duration = Duration::from_secs(3600);
 /// All runners of one configuration.
 pub(crate) struct Fleet {
     runners: Runners,
-    processes: Vec<supervisor::Handle>,
+    /// By the runner's name.
+    processes: HashMap<String, supervisor::Handle>,
 }
 
 impl Fleet {
@@ -45,14 +47,15 @@ impl Fleet {
         sockets: &Path,
         output: Option<&mpsc::Sender<String>>,
     ) -> Result<Self, Failure> {
-        let mut processes = Vec::new();
+        let mut processes = HashMap::new();
         let mut start = |runner: &RunnerSettings| -> Result<Arc<host::Runner>, Failure> {
             let watcher = Watcher::new(&runner.name, output.cloned());
             let handle = handle(&runner.name, runner.timeout, &watcher);
             watcher.attach(&handle);
             if !runner.cmd.is_empty() {
                 let spec = spec(settings, runner, sockets)?;
-                processes.push(supervisor::Supervisor::start(spec, watcher));
+                let process = supervisor::Supervisor::start(spec, watcher);
+                processes.insert(runner.name.clone(), process);
             } else if let Some(path) = &runner.path {
                 tracing::info!(
                     runner = runner.name,
@@ -84,16 +87,42 @@ impl Fleet {
         self.runners.clone()
     }
 
-    /// Replaces every process by a new one.
-    pub(crate) fn restart(&self) {
-        self.processes.iter().for_each(supervisor::Handle::restart);
+    /// Replaces every process by a new one, on the terms that `settings` has
+    /// for it now. A runner that is new, gone, or no longer the gateway's to
+    /// start waits for a restart of the gateway; the log says so.
+    pub(crate) fn restart(&self, settings: &Settings, sockets: &Path) {
+        let ext_plugin = &settings.ext_plugin;
+        let configured = || ext_plugin.default.iter().chain(&ext_plugin.named);
+        let mut restarted = 0;
+        for runner in configured().filter(|runner| !runner.cmd.is_empty()) {
+            match (
+                self.processes.get(&runner.name),
+                spec(settings, runner, sockets),
+            ) {
+                (Some(process), Ok(spec)) => {
+                    process.restart_with(spec);
+                    restarted += 1;
+                }
+                (None, _) => tracing::warn!(
+                    runner = runner.name,
+                    "is new in config.yaml; it is started when the gateway is restarted"
+                ),
+                (Some(_), Err(error)) => tracing::error!(runner = runner.name, "{error}"),
+            }
+        }
+        if restarted < self.processes.len() {
+            tracing::warn!(
+                "config.yaml starts fewer runners than before; \
+                 the others run on until the gateway is restarted"
+            );
+        }
     }
 
     /// Stops every process.
     pub(crate) async fn stop(self) {
         let stopping = self
             .processes
-            .into_iter()
+            .into_values()
             .map(|process| tokio::spawn(process.stop()));
         for stopped in stopping.collect::<Vec<_>>() {
             // A panic has been reported by the task itself.

@@ -18,6 +18,8 @@ use crate::gateway::Gateway;
 use crate::run::{Signal, Signals, control_runtime};
 use crate::source::env;
 
+const CONFIG: &str = "config.yaml";
+
 /// Lines of the runner's output that wait to be shown.
 const OUTPUT_LINES: usize = 64;
 
@@ -28,14 +30,14 @@ pub(crate) fn run() -> Result<(), Failure> {
         let upstream = echo::start().await?;
         let settings = configure(folder.path(), upstream)?;
         let (output, mut runner_says) = mpsc::channel(OUTPUT_LINES);
-        let gateway = Gateway::start(settings, Some(output)).await?;
+        let mut gateway = Gateway::start(settings, Some(output)).await?;
         let address = *gateway
             .addresses()
             .first()
             .ok_or("the demo has no listener")?;
         story::tell(address, upstream, folder.path(), &mut runner_says).await?;
         while let Signal::Reload = signals.next().await {
-            gateway.reload();
+            gateway.reload(Settings::load(&folder.path().join(CONFIG), &env)?);
         }
         gateway.stop().await;
         Ok(())
@@ -88,7 +90,7 @@ fn configure(folder: &Path, upstream: SocketAddr) -> Result<Settings, Failure> {
         {"id": "plain", "uri": "/*", "upstream": upstream},
     ]});
     // JSON is YAML.
-    let file = folder.join("config.yaml");
+    let file = folder.join(CONFIG);
     std::fs::write(&file, format!("{config:#}\n"))?;
     std::fs::write(folder.join("apisix.yaml"), format!("{routes:#}\n#END\n"))?;
     Ok(Settings::load(&file, &env)?)

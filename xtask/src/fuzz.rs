@@ -22,7 +22,7 @@ const TARGETS: [(&str, Option<u8>); 6] = [
 ];
 
 /// Captured frames, as seen from the workspace's root.
-const GOLDEN: &str = "crates/a6/tests/golden";
+const GOLDEN: [&str; 2] = ["crates/a6/tests/golden", "crates/a6/tests/golden-java"];
 
 /// Length of a frame's header in bytes.
 const HEADER_LEN: usize = 4;
@@ -74,7 +74,7 @@ pub(crate) fn run(seconds: u64, target: Option<&str>) -> Result<(), String> {
         .ok_or("xtask is in no workspace")?;
     let fuzz = root.join("fuzz");
     let binaries = build(&fuzz)?;
-    let golden = golden(&root.join(GOLDEN))?;
+    let golden = golden(&root)?;
     let mut crashed = Vec::new();
     for (name, ty) in chosen {
         let corpus = fuzz.join("corpus").join(name);
@@ -130,7 +130,15 @@ fn host() -> Result<String, String> {
 /// Files by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
-fn golden(folder: &Path) -> Result<Files, String> {
+fn golden(root: &Path) -> Result<Files, String> {
+    let mut files = Files::new();
+    for folder in GOLDEN {
+        files.append(&mut captured(&root.join(folder))?);
+    }
+    Ok(files)
+}
+
+fn captured(folder: &Path) -> Result<Files, String> {
     let failed = |error| format!("cannot read {}: {error}", folder.display());
     let mut files = Files::new();
     for file in fs::read_dir(folder).map_err(failed)? {

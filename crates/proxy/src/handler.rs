@@ -35,6 +35,19 @@ pub(crate) async fn handle(
     answer
 }
 
+/// What a plugin answers is plain text unless it says otherwise, as with
+/// nginx's `default_type` in APISIX.
+fn with_media_type(mut response: Response) -> Response {
+    if !response.body.is_empty() {
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        response
+            .headers
+            .entry(header::CONTENT_TYPE)
+            .or_insert(plain);
+    }
+    response
+}
+
 async fn answer(
     request: Request<Incoming>,
     client: Rc<Client>,
@@ -53,7 +66,7 @@ async fn answer(
     let route = route.ok_or(Refusal::NoRoute)?;
     exchange.route = Some(route.clone());
     let mut response = match route.chain.request(&mut exchange).await? {
-        Flow::Respond(response) => response,
+        Flow::Respond(response) => with_media_type(response),
         Flow::Continue => {
             let mut response = upstream::ask(&mut exchange, &route, worker, &progress).await?;
             for edit in exchange.response_edits.drain(..) {

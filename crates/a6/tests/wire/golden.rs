@@ -1,4 +1,5 @@
-//! Frames captured between real hosts and real runners; see `tests/golden/README.md`.
+//! Frames captured between real hosts and real runners; see the README of
+//! `tests/golden` and of `tests/golden-java`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -108,10 +109,18 @@ pub(crate) struct Golden {
 }
 
 pub(crate) fn golden() -> Vec<Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let folders = ["golden", "golden-java"];
+    folders
+        .iter()
+        .flat_map(|folder| golden_of(&tests.join(folder)))
+        .collect()
+}
+
+fn golden_of(folder: &Path) -> Vec<Golden> {
     let index = std::fs::read_to_string(folder.join("index.json")).unwrap();
     let index: BTreeMap<String, Value> = serde_json::from_str(&keep_lone_bytes(&index)).unwrap();
-    let captured = std::fs::read_dir(&folder).unwrap().filter(|file| {
+    let captured = std::fs::read_dir(folder).unwrap().filter(|file| {
         file.as_ref()
             .unwrap()
             .path()

@@ -29,10 +29,9 @@ pub(crate) enum Lost {
 
 pub(crate) struct Link {
     sender: http1::SendRequest<Body>,
-    connection: Pin<Box<Connection>>,
-    /// Set once the connection has nothing more to do; it must not be polled
-    /// again.
-    ended: bool,
+    /// Dropped as soon as it has ended: only then does a request learn of it
+    /// that was handed over and never taken up.
+    connection: Option<Pin<Box<Connection>>>,
     /// For whatever of a response is waited for.
     pub(crate) alarm: Alarm,
     /// How many responses have come on it.
@@ -49,8 +48,7 @@ impl Link {
             .await?;
         Ok(Link {
             sender,
-            connection: Box::pin(connection),
-            ended: false,
+            connection: Some(Box::pin(connection)),
             alarm: Alarm::new(Instant::now()),
             served: 0,
             idle_since: std::time::Instant::now(),
@@ -61,16 +59,13 @@ impl Link {
     /// Lets the connection read and write as far as it can. True once it has
     /// ended; the pending response or body part then tells why.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.ended {
-            self.ended = self.connection.as_mut().poll(cx).is_ready();
-        }
-        self.ended
+        drive(&mut self.connection, cx)
     }
 
     /// Whether a request can be sent, as far as is known: that the node has
     /// closed the connection may show only when it is driven.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.ended && self.sender.is_ready()
+        self.connection.is_some() && self.sender.is_ready()
     }
 
     /// Looks whether the node has closed the connection. Also rids it of the
@@ -91,11 +86,9 @@ impl Link {
     ) -> Result<Response<Incoming>, Lost> {
         self.alarm.set(Instant::now() + limit);
         let mut answer = pin!(self.sender.try_send_request(request));
-        let (connection, ended, alarm) = (&mut self.connection, &mut self.ended, &mut self.alarm);
+        let (connection, alarm) = (&mut self.connection, &mut self.alarm);
         let answer = poll_fn(|cx| {
-            if !*ended {
-                *ended = connection.as_mut().poll(cx).is_ready();
-            }
+            drive(connection, cx);
             // An ended connection has told the answer why.
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Some(answer));
@@ -120,4 +113,13 @@ impl Link {
             },
         }
     }
+}
+
+fn drive(connection: &mut Option<Pin<Box<Connection>>>, cx: &mut Context<'_>) -> bool {
+    if let Some(running) = connection
+        && running.as_mut().poll(cx).is_ready()
+    {
+        *connection = None;
+    }
+    connection.is_none()
 }

@@ -18,12 +18,13 @@ pub(crate) struct Pool {
 
 struct Idle {
     link: Link,
+    /// Zero: without end.
     timeout: Duration,
 }
 
 impl Idle {
     fn is_over(&self, now: Instant) -> bool {
-        now.duration_since(self.link.idle_since) >= self.timeout
+        !self.timeout.is_zero() && now.duration_since(self.link.idle_since) >= self.timeout
     }
 }
 

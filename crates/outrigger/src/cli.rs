@@ -10,12 +10,24 @@ use clap::{Parser, Subcommand};
 #[command(name = "outrigger", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
     /// What the log tells: a level (error, warn, info, debug, trace), or levels
-    /// by module such as "outrigger_host=debug,info".
-    #[arg(long, global = true, default_value = "info", value_name = "FILTER")]
-    pub(crate) log: String,
+    /// by module such as "outrigger_host=debug,info" [default: info; of demo: warn].
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What the log tells. The demo tells its story instead, unless asked.
+    pub(crate) fn log(&self) -> &str {
+        let usual = if matches!(self.command, Command::Demo) {
+            "warn"
+        } else {
+            "info"
+        };
+        self.log.as_deref().unwrap_or(usual)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // A runner's lines get their time from the log of whoever runs it.
     let time = !matches!(cli.command, Command::DemoRunner);
-    match log_to_stderr(&cli.log, time).and_then(|()| dispatch(cli.command)) {
+    match log_to_stderr(cli.log(), time).and_then(|()| dispatch(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());

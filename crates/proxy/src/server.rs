@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Cidr;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::listener::{self, BindError};
 use crate::worker;
@@ -114,13 +114,19 @@ impl Running {
     pub async fn stop(self, grace: Duration) {
         // Fails only when no worker is left to hear it.
         let _ = self.stop.send(true);
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in self.threads {
+        let (joined, all_joined) = oneshot::channel();
+        let threads = self.threads;
+        // A thread of its own, not the runtime's: that one would wait for it
+        // beyond the grace, when the runtime is dropped.
+        std::thread::spawn(move || {
+            for thread in threads {
                 // A worker's panic has been reported by its thread already.
                 let _ = thread.join();
             }
+            // Nobody listens any more after the grace.
+            let _ = joined.send(());
         });
         // After the grace the process ends, and the threads with it.
-        let _ = tokio::time::timeout(grace, joined).await;
+        let _ = tokio::time::timeout(grace, all_joined).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Responses that the gateway makes itself, and the one place where what went
 //! wrong becomes a status code.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::body::{Body, BodyError};
@@ -10,6 +11,9 @@ use crate::body::{Body, BodyError};
 pub struct Response {
     /// Status code.
     pub status: StatusCode,
+    /// What the upstream calls this status, where it has words of its own for it. Whoever
+    /// changes the status takes them away.
+    pub reason: Option<Bytes>,
     /// Header fields, without hop-by-hop fields.
     pub headers: HeaderMap,
     /// Body.
@@ -22,6 +26,7 @@ impl Response {
     pub fn new(status: StatusCode, body: impl Into<Body>) -> Self {
         Response {
             status,
+            reason: None,
             headers: HeaderMap::new(),
             body: body.into(),
         }
@@ -108,7 +113,7 @@ impl Refusal {
     #[must_use]
     pub fn response(&self) -> Response {
         let text = serde_json::json!({ "error_msg": self.to_string() });
-        let mut response = Response::new(self.status(), bytes::Bytes::from(format!("{text}\n")));
+        let mut response = Response::new(self.status(), Bytes::from(format!("{text}\n")));
         let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers.insert(header::CONTENT_TYPE, text_plain);
         response

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use http::{HeaderName, HeaderValue, Request, header};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::{Client, Exchange};
 use outrigger_engine::plugin::Flow;
@@ -32,6 +33,10 @@ pub(crate) async fn handle(
     let mut answer = http::Response::new(response.body);
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
+    let reason = response.reason.as_deref().map(ReasonPhrase::try_from);
+    if let Some(Ok(reason)) = reason {
+        answer.extensions_mut().insert(reason);
+    }
     answer
 }
 

@@ -12,8 +12,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{HeaderValue, Method, Request, Uri, header};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::headers::strip_hop_by_hop;
@@ -104,6 +106,10 @@ impl Asking<'_> {
             exchange.upstream.address = Some(link.peer);
             let spare = request.body().replay();
             match self.head(&mut link, request).await {
+                // Nobody asked to leave HTTP: the request's Upgrade field stays here.
+                Ok(head) if head.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err(self.failure(exchange, &Lost::Broken, spare));
+                }
                 Ok(head) => {
                     link.idle_since = Instant::now();
                     exchange.upstream.status = Some(head.status());
@@ -227,8 +233,10 @@ impl Asking<'_> {
             keepalive: self.upstream.keepalive,
         };
         let body = ResponseBody::new(incoming, link, home, self.route.timeout.read);
+        let reason = head.extensions.get::<ReasonPhrase>();
         Response {
             status: head.status,
+            reason: reason.map(|words| Bytes::copy_from_slice(words.as_bytes())),
             headers,
             body: body.into_body().await,
         }

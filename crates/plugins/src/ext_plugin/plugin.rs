@@ -12,6 +12,7 @@ use outrigger_engine::response::Refusal;
 use outrigger_host::a6::{ConfToken, http_req_call};
 use outrigger_host::{CallError, Conf as HostConf, Connections, Runner};
 use outrigger_model::{Fault, PropertyPath};
+use outrigger_telemetry::repeats::Repeats;
 
 use super::call::{FromExchange, Told};
 use super::conf::Conf;
@@ -21,6 +22,9 @@ use crate::conf;
 
 /// How often a worker looks over its idle connections to runners.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Failed calls of one route's plugin that are logged in one second.
+const WARNINGS_PER_SECOND: u32 = 5;
 
 pub(super) struct ExtPluginFactory {
     pub(super) when: When,
@@ -53,6 +57,7 @@ impl Factory for ExtPluginFactory {
             conf: HostConf::new(key, conf.entries),
             allow_degradation: conf.allow_degradation,
             timeout: conf.timeout,
+            warnings: Repeats::new(WARNINGS_PER_SECOND),
         }))
     }
 }
@@ -64,6 +69,7 @@ struct ExtPlugin {
     conf: Arc<HostConf>,
     allow_degradation: bool,
     timeout: Option<Duration>,
+    warnings: Repeats,
 }
 
 /// Why a call came to nothing.
@@ -88,21 +94,30 @@ impl ExtPlugin {
             Err(Failure::Client(refusal)) => return Err(refusal),
             Err(failure) => failure,
         };
-        let plugin = self.when.plugin_name();
-        tracing::warn!(
-            plugin,
-            runner = self.runner.name(),
-            of = format_args!("{} {}", self.owner.kind, self.owner.id),
-            degraded = self.allow_degradation,
-            "a call to the runner failed: {failure}"
-        );
+        self.warn(&failure);
         if self.allow_degradation {
             return Ok(Flow::Continue);
         }
         Err(Refusal::PluginCall {
-            plugin,
+            plugin: self.when.plugin_name(),
             kind: failure.kind(),
         })
+    }
+
+    /// Logs a failure, unless there are too many of them: a runner that is
+    /// gone fails every request.
+    fn warn(&self, failure: &Failure) {
+        let Some(held_back) = self.warnings.pass() else {
+            return;
+        };
+        tracing::warn!(
+            plugin = self.when.plugin_name(),
+            runner = self.runner.name(),
+            of = format_args!("{} {}", self.owner.kind, self.owner.id),
+            degraded = self.allow_degradation,
+            held_back,
+            "a call to the runner failed: {failure}"
+        );
     }
 
     async fn call(&self, exchange: &mut Exchange) -> Result<Decision, Failure> {

@@ -46,6 +46,18 @@ pub enum Refusal {
     /// The client's method is one that a gateway does not serve.
     #[error("405 Method Not Allowed")]
     MethodNotAllowed,
+    /// The client's request target is too long.
+    #[error("414 URI Too Long: the request line is longer than {limit} bytes")]
+    TargetTooLong {
+        /// The longest line, in bytes.
+        limit: usize,
+    },
+    /// A header field of the client's is too long.
+    #[error("431 Request Header Fields Too Large: a line is longer than {limit} bytes")]
+    FieldTooLong {
+        /// The longest line, in bytes.
+        limit: usize,
+    },
     /// The client's body is too long.
     #[error("413 Request Entity Too Large: {0}")]
     BodyTooLarge(String),
@@ -89,6 +101,8 @@ impl Refusal {
             Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
             Refusal::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Refusal::FieldTooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::ClientTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::UnknownCoding(_) => StatusCode::NOT_IMPLEMENTED,
             Refusal::PluginCall { .. } | Refusal::NoUpstream => StatusCode::SERVICE_UNAVAILABLE,

@@ -118,8 +118,10 @@ fn proxy_settings(settings: &Settings) -> proxy::Settings {
         trusted: settings.trusted_addresses.clone(),
         max_body: settings.client.max_body_size,
         max_head: settings.client.max_header_size,
+        max_line: settings.client.max_header_line,
         head_timeout: settings.client.header_timeout,
         body_timeout: settings.client.body_timeout,
         show_upstream_status: settings.show_upstream_status,
+        show_version: settings.server_tokens,
     }
 }

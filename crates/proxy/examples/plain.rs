@@ -36,9 +36,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         trusted: Vec::new(),
         max_body: None,
         max_head: 32 << 10,
+        max_line: 8 << 10,
         head_timeout: Duration::from_secs(60),
         body_timeout: Duration::from_secs(60),
         show_upstream_status: false,
+        show_version: true,
     })?;
     let _running = bound.start(&snapshot)?;
     loop {

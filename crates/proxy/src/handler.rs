@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderName, HeaderValue, Request, header};
+use http::{HeaderName, HeaderValue, Request, header, request};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
@@ -15,7 +15,8 @@ use crate::client_body::{self, Progress};
 use crate::upstream;
 use crate::worker::Worker;
 
-const SERVER: HeaderValue =
+const SERVER: HeaderValue = HeaderValue::from_static("outrigger");
+const SERVER_AND_VERSION: HeaderValue =
     HeaderValue::from_static(concat!("outrigger/", env!("CARGO_PKG_VERSION")));
 const UPSTREAM_STATUS: HeaderName = HeaderName::from_static("x-apisix-upstream-status");
 
@@ -29,7 +30,12 @@ pub(crate) async fn handle(
         Ok(response) => response,
         Err(refusal) => refusal.response(),
     };
-    response.headers.insert(header::SERVER, SERVER);
+    let server = if worker.settings.show_version {
+        SERVER_AND_VERSION
+    } else {
+        SERVER
+    };
+    response.headers.insert(header::SERVER, server);
     let mut answer = http::Response::new(response.body);
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
@@ -39,6 +45,31 @@ pub(crate) async fn handle(
     }
     answer
 }
+
+/// Whether every line of a request's head is short enough; the head as a whole
+/// is, or it would not have been read.
+fn check_lines(head: &request::Parts, limit: usize) -> Result<(), Refusal> {
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if head.method.as_str().len() + target + REQUEST_LINE_FRAME > limit {
+        return Err(Refusal::TargetTooLong { limit });
+    }
+    let too_long = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + FIELD_FRAME > limit
+    };
+    if head.headers.iter().any(too_long) {
+        return Err(Refusal::FieldTooLong { limit });
+    }
+    Ok(())
+}
+
+/// What a request line has besides method and target.
+const REQUEST_LINE_FRAME: usize = "  HTTP/1.1".len();
+
+/// What a header line has besides name and value.
+const FIELD_FRAME: usize = ": ".len();
 
 /// What a plugin answers is plain text unless it says otherwise, as with
 /// nginx's `default_type` in APISIX.
@@ -59,6 +90,7 @@ async fn answer(
     worker: &Rc<Worker>,
 ) -> Result<Response, Refusal> {
     let (head, incoming) = request.into_parts();
+    check_lines(&head, worker.settings.max_line)?;
     let progress = Progress::default();
     let body = client_body::receive(incoming, &worker.settings, &progress)?;
     let mut exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;

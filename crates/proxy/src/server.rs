@@ -27,12 +27,16 @@ pub struct Settings {
     pub max_body: Option<u64>,
     /// Longest request head in bytes.
     pub max_head: usize,
+    /// Longest line of a request head, its end not counted, in bytes.
+    pub max_line: usize,
     /// For a request's head to come whole, or for an idle connection.
     pub head_timeout: Duration,
     /// Between two parts of a request's body.
     pub body_timeout: Duration,
     /// Whether every response tells the upstream's status, not only a failed one.
     pub show_upstream_status: bool,
+    /// Whether the field `Server` tells the version.
+    pub show_version: bool,
 }
 
 /// Listeners that nobody accepts from yet.

@@ -19,7 +19,7 @@ fn the_target_reaches_the_upstream_byte_for_byte() {
         "//a//b/./c/../d/",
         "/a;b=c,d!$&'()*+@:=-._~?e?f/g",
         "/a[b]|c^d\\e\"{f}",
-        "/?q=[]{}|\\^`\"",
+        "/?q=[]{}|\\^`",
         "/a?100%&%zz",
     ] {
         let response = gateway.get(target).send();
@@ -97,6 +97,30 @@ fn the_gateway_adds_no_fields_but_its_own() {
     let mut names = response.headers.names();
     names.sort_unstable();
     assert_eq!(names, ["content-length", "content-type", "date", "server"]);
+}
+
+#[test]
+fn a_response_names_the_gateway_and_its_version_unless_that_is_to_be_a_secret() {
+    let upstream = Upstream::echo();
+    let server = |gateway: &Gateway| {
+        let response = gateway.get("/").header("resp-Server", "inner/9").send();
+        let [server] = response.headers.all("server")[..] else {
+            panic!("one Server field: {response:?}")
+        };
+        server.to_owned()
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        server(&gateway_to(&upstream)),
+        format!("outrigger/{version}")
+    );
+    let listen = json!([{"ip": "127.0.0.1", "port": 0}]);
+    let apisix = json!({"node_listen": listen, "enable_server_tokens": false});
+    let discreet = gateway()
+        .config(json!({"apisix": apisix}))
+        .routes(all_to(&upstream))
+        .start();
+    assert_eq!(server(&discreet), "outrigger");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use outrigger_harness::{Upstream, eventually};
 
 use crate::support::{
-    Latch, all_to, gateway, gateway_to, nodes, peak_memory, route, routes, timeout, with,
+    Latch, STREAMING, all_to, gateway, gateway_to, nodes, peak_memory, route, routes, timeout, with,
 };
 
 #[test]
@@ -102,7 +102,7 @@ fn a_large_body_streams_through() {
     let response = gateway.post("/").chunked(body.chunks(1 << 20)).send();
     assert_eq!(response.text(), LENGTH.to_string());
     let grown = peak_memory(gateway.process()) - before;
-    assert!(grown < 8 << 20, "{grown} bytes more");
+    assert!(grown < STREAMING, "{grown} bytes more");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_upstream_that_does_not_read_makes_the_client_wait() {
     let stopped = stopped.expect_err("the gateway takes all that is sent");
     assert_eq!(stopped.kind(), ErrorKind::WouldBlock);
     let grown = peak_memory(gateway.process()) - before;
-    assert!(grown < 8 << 20, "{grown} bytes more");
+    assert!(grown < STREAMING, "{grown} bytes more");
     read.open();
 }
 
@@ -169,7 +169,7 @@ fn a_client_that_waits_to_be_asked_is_told_at_once_that_there_is_no_route() {
 fn an_upstream_may_answer_before_it_has_the_body() {
     let upstream = Upstream::raw(|connection| {
         connection.read_request_head();
-        connection.write(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 8\r\n\r\ntoo much");
+        connection.write(b"HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\nContent-Length: 8\r\n\r\ntoo much");
         connection.wait_closed();
     });
     let gateway = gateway_to(&upstream);

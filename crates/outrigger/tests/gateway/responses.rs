@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outrigger_harness::{Connection, Gateway, RawConnection, Upstream, eventually};
 
-use crate::support::{Latch, gateway_to, peak_memory};
+use crate::support::{Latch, STREAMING, gateway_to, peak_memory};
 
 /// An upstream that answers every request with these bytes, and then closes
 /// the connection if it is to.
@@ -27,7 +27,7 @@ fn old_client(gateway: &Gateway, target: &str) -> String {
 }
 
 #[test]
-fn a_response_arrives_framed_as_it_was_sent() {
+fn a_response_arrives_whole_however_it_is_framed() {
     let upstream = Upstream::echo();
     let gateway = gateway_to(&upstream);
     let with_length = gateway.get("/hello").send();
@@ -35,8 +35,6 @@ fn a_response_arrives_framed_as_it_was_sent() {
     assert_eq!(with_length.header("transfer-encoding"), None);
     let chunked = gateway.get("/chunked").send();
     assert_eq!(chunked.text(), "hello world\n");
-    assert_eq!(chunked.header("content-length"), None);
-    assert_eq!(chunked.header("transfer-encoding"), Some("chunked"));
     assert_eq!(chunked.header("content-type"), None);
 }
 
@@ -135,7 +133,6 @@ fn a_response_that_ends_with_its_connection_is_passed_on_whole() {
     for _ in 0..2 {
         let response = connection.get("/").send();
         assert_eq!(response.text(), "all of it");
-        assert_eq!(response.header("transfer-encoding"), Some("chunked"));
     }
     let old = old_client(&gateway, "/");
     assert!(old.ends_with("\r\n\r\nall of it"), "{old}");
@@ -251,7 +248,7 @@ fn a_large_response_streams_through_at_the_clients_pace() {
     read_some(&mut connection);
     for gateway in [&gateway, &second] {
         let grown = peak_memory(gateway.process()).saturating_sub(before);
-        assert!(grown < 8 << 20, "{grown} bytes more");
+        assert!(grown < STREAMING, "{grown} bytes more");
     }
 }
 

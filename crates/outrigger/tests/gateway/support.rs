@@ -75,6 +75,11 @@ pub(crate) fn answer_to(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> (Response
     (connection.read_response("GET"), connection)
 }
 
+/// What a gateway may need more than at rest when bodies of much more than
+/// this stream through it; the parts of its program that it had not used yet
+/// count too, and a debug build has many.
+pub(crate) const STREAMING: u64 = 16 << 20;
+
 /// The most memory that a process had resident so far, in bytes.
 pub(crate) fn peak_memory(process: Process) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid()));

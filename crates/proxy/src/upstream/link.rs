@@ -13,8 +13,10 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use outrigger_engine::body::Body;
 use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
+use super::bell::Bell;
 use crate::alarm::Alarm;
 
 type Connection = http1::Connection<TokioIo<TcpStream>, Body>;
@@ -32,6 +34,7 @@ pub(crate) struct Link {
     /// Dropped as soon as it has ended: only then does a request learn of it
     /// that was handed over and never taken up.
     connection: Option<Pin<Box<Connection>>>,
+    bell: Bell,
     /// For whatever of a response is waited for.
     pub(crate) alarm: Alarm,
     /// How many responses have come on it.
@@ -49,6 +52,7 @@ impl Link {
         Ok(Link {
             sender,
             connection: Some(Box::pin(connection)),
+            bell: Bell::new(),
             alarm: Alarm::new(Instant::now()),
             served: 0,
             idle_since: std::time::Instant::now(),
@@ -58,8 +62,18 @@ impl Link {
 
     /// Lets the connection read and write as far as it can. True once it has
     /// ended; the pending response or body part then tells why.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        drive(&mut self.connection, cx)
+    pub(crate) fn drive(&mut self) -> bool {
+        if let Some(running) = &mut self.connection
+            && running.as_mut().poll(&mut self.bell.answer()).is_ready()
+        {
+            self.connection = None;
+        }
+        self.connection.is_none()
+    }
+
+    /// Has the task woken when the connection is to be driven again.
+    pub(crate) fn wait(&self, cx: &mut Context<'_>) {
+        self.bell.wait(cx);
     }
 
     /// Whether a request can be sent, as far as is known: that the node has
@@ -68,10 +82,9 @@ impl Link {
         self.connection.is_some() && self.sender.is_ready()
     }
 
-    /// Looks whether the node has closed the connection. Also rids it of the
-    /// waker of whoever drove it last.
+    /// Looks whether the node has closed the connection.
     pub(crate) fn probe(&mut self) -> bool {
-        !self.drive(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
+        !self.drive() && self.sender.is_ready()
     }
 
     /// Sends a request and drives the connection until the response's head is
@@ -85,20 +98,23 @@ impl Link {
         moving_since: impl Fn() -> Option<Instant>,
     ) -> Result<Response<Incoming>, Lost> {
         self.alarm.set(Instant::now() + limit);
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let (connection, alarm) = (&mut self.connection, &mut self.alarm);
+        // Only driving the link brings the answer, so nobody need be woken for
+        // it; not even for want of the task's budget, hence without one.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
+        let mut unwoken = Context::from_waker(Waker::noop());
         let answer = poll_fn(|cx| {
-            drive(connection, cx);
             // An ended connection has told the answer why.
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            self.drive();
+            if let Poll::Ready(answer) = answer.as_mut().poll(&mut unwoken) {
                 return Poll::Ready(Some(answer));
             }
-            while alarm.poll(cx).is_ready() {
+            while self.alarm.poll(cx).is_ready() {
                 match moving_since().map(|since| since + limit) {
-                    Some(later) if later > Instant::now() => alarm.set(later),
+                    Some(later) if later > Instant::now() => self.alarm.set(later),
                     _ => return Poll::Ready(None),
                 }
             }
+            self.wait(cx);
             Poll::Pending
         });
         match answer.await {
@@ -113,13 +129,4 @@ impl Link {
             },
         }
     }
-}
-
-fn drive(connection: &mut Option<Pin<Box<Connection>>>, cx: &mut Context<'_>) -> bool {
-    if let Some(running) = connection
-        && running.as_mut().poll(cx).is_ready()
-    {
-        *connection = None;
-    }
-    connection.is_none()
 }

@@ -2,6 +2,7 @@
 //! connection that is idle, sending, and trying again where that is safe.
 
 mod attempt;
+mod bell;
 mod link;
 mod pool;
 mod response_body;

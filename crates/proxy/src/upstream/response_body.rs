@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -82,13 +82,14 @@ impl ResponseBody {
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut part = Pin::new(&mut self.incoming).poll_frame(cx);
+        // Only driving the link brings a part, so nobody need be woken for it.
+        let mut unwoken = Context::from_waker(Waker::noop());
+        let mut part = Pin::new(&mut self.incoming).poll_frame(&mut unwoken);
         if part.is_pending()
             && let Some(link) = &mut self.link
         {
-            // Nothing is there: let the link read, then look again.
-            link.drive(cx);
-            part = Pin::new(&mut self.incoming).poll_frame(cx);
+            link.drive();
+            part = Pin::new(&mut self.incoming).poll_frame(&mut unwoken);
         }
         match part {
             Poll::Ready(part) => {
@@ -113,8 +114,11 @@ impl ResponseBody {
             link.alarm.set(Instant::now() + self.timeout);
             self.waiting = true;
         }
-        ready!(link.alarm.poll(cx));
-        Poll::Ready(Some(Err(BodyError::Timeout)))
+        if link.alarm.poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(BodyError::Timeout)));
+        }
+        link.wait(cx);
+        Poll::Pending
     }
 
     fn release(&mut self) {

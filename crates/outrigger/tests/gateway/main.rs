@@ -7,9 +7,12 @@
 //! what only a process shows.
 
 mod bad_requests;
+mod command_line;
 mod connections;
 mod forwarding;
+mod reload;
 mod request_bodies;
 mod responses;
+mod routing;
 mod support;
 mod upstream_failures;

@@ -113,3 +113,13 @@ impl Latch {
         assert!(*waited.unwrap().0, "nobody opened it");
     }
 }
+
+/// One plugin in a runner with its configuration, for [`external`].
+pub(crate) fn plugin(name: &str, value: Value) -> Value {
+    json!({"name": name, "value": value})
+}
+
+/// What an `ext-plugin-*` plugin is told: these plugins of a runner.
+pub(crate) fn external<const N: usize>(plugins: [Value; N]) -> Value {
+    json!({"conf": plugins.to_vec()})
+}

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Version, header, request};
 use crate::body::Body;
 use crate::forwarded;
 use crate::headers::HeaderEdit;
-use crate::host_name::HostName;
+use crate::host_name::{HostName, LastHost};
 use crate::response::Refusal;
 use crate::snapshot::MatchedRoute;
 use crate::target::Target;
@@ -35,6 +35,7 @@ pub struct Client {
     pub trusted: bool,
     /// The peer's address and the local port as header values.
     pub(crate) values: forwarded::Values,
+    last_host: LastHost,
 }
 
 impl Client {
@@ -56,6 +57,7 @@ impl Client {
             requests: 0.into(),
             trusted,
             values,
+            last_host: LastHost::default(),
         }
     }
 }
@@ -128,16 +130,20 @@ impl Exchange {
         }
         let framing = Framing::of(&headers);
         framing.check()?;
-        let authority = match uri.authority() {
+        let host = match uri.authority() {
             // The absolute form's authority replaces the Host field (RFC 9112, section 3.2.2).
             Some(authority) => {
                 let value = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_host())?;
-                headers.insert(header::HOST, value.clone());
-                value
+                let host = client.last_host.parse(&value);
+                headers.insert(header::HOST, value);
+                host
             }
-            None => framing.host(version)?.unwrap_or(&NO_HOST).clone(),
+            None => {
+                let value = framing.host(version)?;
+                client.last_host.parse(value.unwrap_or(&NO_HOST))
+            }
         };
-        let host = HostName::parse(&authority).ok_or_else(bad_host)?;
+        let host = host.ok_or_else(bad_host)?;
         let path = uri.into_parts().path_and_query;
         let path =
             path.ok_or_else(|| Refusal::BadRequest("the request target has no path".into()))?;
@@ -171,8 +177,10 @@ impl Exchange {
     /// The header fields that the upstream gets, with the forwarding fields
     /// added; `Host` is the caller's to set.
     #[must_use]
-    pub fn headers_for_upstream(&self) -> HeaderMap {
-        let mut headers = self.headers.clone();
+    pub fn headers_for_upstream(&mut self) -> HeaderMap {
+        // The copy, which has no room to grow, stays; it is seldom looked at again.
+        let copy = self.headers.clone();
+        let mut headers = std::mem::replace(&mut self.headers, copy);
         forwarded::send(&mut headers, &self.client);
         headers.remove(header::EXPECT);
         headers

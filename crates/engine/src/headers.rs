@@ -68,21 +68,16 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have hardly any of these: looking at each name that is
     // there costs less than looking up each that may be.
     let mut present = [false; HOP_BY_HOP.len()];
-    let mut any = false;
-    for name in headers.keys() {
-        if let Some(at) = HOP_BY_HOP.iter().position(|hop| hop == name) {
-            present[at] = true;
-            any = true;
-        }
-    }
-    if !any {
-        return;
+    for at in headers.keys().filter_map(hop_by_hop) {
+        present[at] = true;
     }
     if present[CONNECTION_AT] {
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
             .iter()
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .map(HeaderValue::as_bytes)
+            .filter(|value| !is_option(value))
+            .flat_map(|value| value.split(|byte| *byte == b','))
             .map(<[u8]>::trim_ascii)
             .filter(|token| !is_option(token))
             .filter_map(|token| HeaderName::from_bytes(token).ok())
@@ -92,12 +87,10 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for (name, _) in HOP_BY_HOP
-        .iter()
-        .zip(present)
-        .filter(|(_, present)| *present)
-    {
-        headers.remove(name);
+    for (name, present) in HOP_BY_HOP.iter().zip(present) {
+        if present {
+            headers.remove(name);
+        }
     }
 }
 
@@ -112,6 +105,21 @@ static HOP_BY_HOP: [HeaderName; 6] = [
 ];
 
 const CONNECTION_AT: usize = 0;
+
+/// Where a name stands in [`HOP_BY_HOP`].
+fn hop_by_hop(name: &HeaderName) -> Option<usize> {
+    match *name {
+        header::CONNECTION => Some(CONNECTION_AT),
+        header::TE => Some(1),
+        header::TRANSFER_ENCODING => Some(2),
+        header::UPGRADE => Some(3),
+        _ => match name.as_str() {
+            "keep-alive" => Some(4),
+            "proxy-connection" => Some(5),
+            _ => None,
+        },
+    }
+}
 
 /// Connection options that are no fields, or are taken out anyway.
 fn is_option(token: &[u8]) -> bool {
@@ -170,6 +178,17 @@ mod tests {
             headers,
             map(&[("host", "a"), ("content-length", "3"), ("x-kept", "4")])
         );
+    }
+
+    #[test]
+    fn every_hop_by_hop_field_is_known() {
+        for (at, name) in HOP_BY_HOP.iter().enumerate() {
+            assert_eq!(hop_by_hop(name), Some(at), "{name}");
+            let mut headers = map(&[("x-kept", "1")]);
+            headers.append(name, HeaderValue::from_static("x"));
+            strip_hop_by_hop(&mut headers);
+            assert_eq!(headers, map(&[("x-kept", "1")]), "{name}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The host that a request is for, normalised as nginx's `$host`.
 
+use std::cell::RefCell;
+
 use http::HeaderValue;
 
 /// A host name or address without port, in lower case, without a dot at its
@@ -41,6 +43,28 @@ impl HostName {
     }
 }
 
+/// The host that the last request of a connection was for. The next one is
+/// nearly always for the same, and then needs no reading.
+#[derive(Debug, Default)]
+pub(crate) struct LastHost(RefCell<Option<(HeaderValue, HostName)>>);
+
+impl LastHost {
+    /// As [`HostName::parse`].
+    pub(crate) fn parse(&self, authority: &HeaderValue) -> Option<HostName> {
+        if let Some((last, host)) = &*self.0.borrow()
+            && last == authority
+        {
+            return Some(host.clone());
+        }
+        let host = HostName::parse(authority)?;
+        // Copies, so that they do not hold on to the buffer of the whole request.
+        let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let last = copy(authority).zip(copy(&host.0).map(HostName));
+        *self.0.borrow_mut() = last;
+        Some(host)
+    }
+}
+
 fn strip_port(text: &[u8]) -> Option<&[u8]> {
     if text.first() == Some(&b'[') {
         let end = memchr::memchr(b']', text)? + 1;
@@ -74,6 +98,20 @@ mod tests {
         ] {
             assert_eq!(parse(sent).as_deref(), Some(host), "{sent}");
         }
+    }
+
+    #[test]
+    fn each_request_is_for_its_own_host() {
+        let last = LastHost::default();
+        let parse = |text: &str| {
+            let host = last.parse(&HeaderValue::from_str(text).unwrap())?;
+            Some(host.as_str().to_owned())
+        };
+        assert_eq!(parse("A.test:80").as_deref(), Some("a.test"));
+        assert_eq!(parse("A.test:80").as_deref(), Some("a.test"));
+        assert_eq!(parse("b.test").as_deref(), Some("b.test"));
+        assert_eq!(parse("a/b"), None);
+        assert_eq!(parse("b.test").as_deref(), Some("b.test"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use outrigger_model as model;
 use outrigger_model::Timeout;
 
 /// Where a node listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// An address that needs no look-up.
     Socket(SocketAddr),

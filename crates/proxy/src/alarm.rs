@@ -4,14 +4,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 pub(crate) struct Alarm {
     /// Invariant: goes off at `at` or earlier.
     sleep: Pin<Box<Sleep>>,
     at: Instant,
+    /// Whom `sleep` will wake.
+    waker: Option<Waker>,
 }
 
 impl Alarm {
@@ -19,6 +22,7 @@ impl Alarm {
         Alarm {
             sleep: Box::pin(tokio::time::sleep_until(at)),
             at,
+            waker: None,
         }
     }
 
@@ -32,8 +36,21 @@ impl Alarm {
 
     /// Ready once the time has come, and as often as it is asked from then on.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let known = |waker: &Waker| waker.will_wake(cx.waker());
+        if self.waker.as_ref().is_some_and(known) && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        // Going off forgets the waker, and so does polling for want of the
+        // task's budget, hence without one.
+        self.waker = None;
         loop {
-            ready!(self.sleep.as_mut().poll(cx));
+            if Pin::new(&mut unconstrained(self.sleep.as_mut()))
+                .poll(cx)
+                .is_pending()
+            {
+                self.waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             if self.at <= self.sleep.deadline() {
                 return Poll::Ready(());
             }

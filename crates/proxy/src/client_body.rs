@@ -17,36 +17,25 @@ use tokio::time::{Instant, Sleep};
 
 use crate::server::Settings;
 
-/// How far a request's body has come; shared with the body itself.
-#[derive(Clone, Default)]
-pub(crate) struct Progress(Rc<RefCell<State>>);
-
+/// How far a request's body has come, where there is one.
 #[derive(Default)]
+pub(crate) struct Progress(Option<Rc<RefCell<State>>>);
+
+/// Shared by a body and its [`Progress`].
 struct State {
-    /// When the last part came; `None` before the first and after the last.
-    moving_since: Option<Instant>,
+    last_part: Instant,
     refusal: Option<Refusal>,
 }
 
 impl Progress {
-    /// When a part of the body last came, while there are more to come.
-    pub(crate) fn moving_since(&self) -> Option<Instant> {
-        self.0.borrow().moving_since
+    /// When a part of the body last came, or the body began to be waited for.
+    pub(crate) fn last_part(&self) -> Option<Instant> {
+        Some(self.0.as_ref()?.borrow().last_part)
     }
 
     /// Why the body could not be read to its end, if so.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.0.borrow().refusal.clone()
-    }
-
-    fn moved(&self, more: bool) {
-        self.0.borrow_mut().moving_since = more.then(Instant::now);
-    }
-
-    fn failed(&self, error: &BodyError) {
-        let mut state = self.0.borrow_mut();
-        state.moving_since = None;
-        state.refusal = Some(Refusal::from_request_body(error));
+        self.0.as_ref()?.borrow().refusal.clone()
     }
 }
 
@@ -57,24 +46,27 @@ impl Progress {
 pub(crate) fn receive(
     incoming: Incoming,
     settings: &Settings,
-    progress: &Progress,
-) -> Result<Body, Refusal> {
+) -> Result<(Body, Progress), Refusal> {
     if incoming.is_end_stream() {
-        return Ok(Body::Empty);
+        return Ok((Body::Empty, Progress::default()));
     }
     let limit = settings.max_body.unwrap_or(u64::MAX);
     if incoming.size_hint().lower() > limit {
         return Err(Refusal::from_request_body(&too_large(limit)));
     }
-    progress.moved(true);
-    Ok(Body::Stream(Box::pin(ClientBody {
+    let state = Rc::new(RefCell::new(State {
+        last_part: Instant::now(),
+        refusal: None,
+    }));
+    let body = ClientBody {
         incoming,
         left: limit,
         limit,
         timeout: settings.body_timeout,
         deadline: None,
-        progress: progress.clone(),
-    })))
+        state: Rc::clone(&state),
+    };
+    Ok((Body::Stream(Box::pin(body)), Progress(Some(state))))
 }
 
 fn too_large(limit: u64) -> BodyError {
@@ -90,7 +82,7 @@ struct ClientBody {
     timeout: Duration,
     /// Set while the next part is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
-    progress: Progress,
+    state: Rc<RefCell<State>>,
 }
 
 impl ClientBody {
@@ -127,11 +119,12 @@ impl http_body::Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let part = ready!(self.poll_part(cx));
+        let mut state = self.state.borrow_mut();
         match &part {
-            Some(Err(error)) => self.progress.failed(error),
-            Some(Ok(_)) => self.progress.moved(!self.incoming.is_end_stream()),
-            None => self.progress.moved(false),
+            Some(Err(error)) => state.refusal = Some(Refusal::from_request_body(error)),
+            Some(Ok(_)) | None => state.last_part = Instant::now(),
         }
+        drop(state);
         Poll::Ready(part)
     }
 

@@ -1,7 +1,6 @@
 //! One client connection: requests come one after the other, each answered by
 //! the handler, until either side ends it.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -9,11 +8,12 @@ use std::rc::Rc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use outrigger_engine::exchange::Client;
 use tokio::net::TcpStream;
 
 use crate::handler;
+use crate::head_limit::HeadLimit;
 use crate::worker::Worker;
 
 pub(crate) async fn serve(
@@ -30,17 +30,16 @@ pub(crate) async fn serve(
         .any(|range| range.contains(peer.ip()));
     let client = Rc::new(Client::new(peer, local, "http", number, trusted));
     let mut member = worker.drain.join(number);
+    let mut head_limit = HeadLimit::new();
     let settings = &worker.settings;
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .timer(head_limit.timer())
         .header_read_timeout(settings.head_timeout)
         .max_buf_size(settings.max_head.max(MIN_BUFFER))
         .max_header_size(settings.max_head);
-    let service = service_fn(|request| {
-        let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
-        async move { Ok::<_, Infallible>(handler::handle(request, client, &worker).await) }
-    });
+    let service =
+        service_fn(|request| handler::handle(request, Rc::clone(&client), Rc::clone(&worker)));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut told = false;
     let ended = poll_fn(|cx| {
@@ -48,7 +47,11 @@ pub(crate) async fn serve(
             told = true;
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(cx)
+        let ended = connection.as_mut().poll(cx);
+        if ended.is_pending() && head_limit.poll_overdue(cx).is_ready() {
+            return connection.as_mut().poll(cx);
+        }
+        ended
     });
     if let Err(error) = ended.await {
         // The client's doing: it went away, or sent what is no HTTP and was

@@ -1,5 +1,6 @@
 //! One request: find its route, run its plugins, ask the upstream, answer.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use http::{HeaderName, HeaderValue, Request, header, request};
@@ -24,12 +25,13 @@ const UPSTREAM_STATUS: HeaderName = HeaderName::from_static("x-apisix-upstream-s
 pub(crate) async fn handle(
     request: Request<Incoming>,
     client: Rc<Client>,
-    worker: &Rc<Worker>,
-) -> http::Response<Body> {
-    let mut response = match answer(request, client, worker).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.response(),
+    worker: Rc<Worker>,
+) -> Result<http::Response<Body>, Infallible> {
+    let answer = match receive(request, client, &worker) {
+        Ok((mut exchange, progress)) => answer(&mut exchange, &progress, &worker).await,
+        Err(refusal) => Err(refusal),
     };
+    let mut response = answer.unwrap_or_else(|refusal| refusal.response());
     let server = if worker.settings.show_version {
         SERVER_AND_VERSION
     } else {
@@ -43,7 +45,19 @@ pub(crate) async fn handle(
     if let Some(Ok(reason)) = reason {
         answer.extensions_mut().insert(reason);
     }
-    answer
+    Ok(answer)
+}
+
+fn receive(
+    request: Request<Incoming>,
+    client: Rc<Client>,
+    worker: &Worker,
+) -> Result<(Exchange, Progress), Refusal> {
+    let (head, incoming) = request.into_parts();
+    check_lines(&head, worker.settings.max_line)?;
+    let (body, progress) = client_body::receive(incoming, &worker.settings)?;
+    let exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
+    Ok((exchange, progress))
 }
 
 /// Whether every line of a request's head is short enough; the head as a whole
@@ -85,15 +99,10 @@ fn with_media_type(mut response: Response) -> Response {
 }
 
 async fn answer(
-    request: Request<Incoming>,
-    client: Rc<Client>,
+    exchange: &mut Exchange,
+    progress: &Progress,
     worker: &Rc<Worker>,
 ) -> Result<Response, Refusal> {
-    let (head, incoming) = request.into_parts();
-    check_lines(&head, worker.settings.max_line)?;
-    let progress = Progress::default();
-    let body = client_body::receive(incoming, &worker.settings, &progress)?;
-    let mut exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
     let route = MatchedRoute::find(
         &worker.current.get(),
         exchange.host.as_str(),
@@ -102,10 +111,10 @@ async fn answer(
     );
     let route = route.ok_or(Refusal::NoRoute)?;
     exchange.route = Some(route.clone());
-    let mut response = match route.chain.request(&mut exchange).await? {
+    let mut response = match route.chain.request(exchange).await? {
         Flow::Respond(response) => with_media_type(response),
         Flow::Continue => {
-            let mut response = upstream::ask(&mut exchange, &route, worker, &progress).await?;
+            let mut response = upstream::ask(exchange, &route, worker, progress).await?;
             for edit in exchange.response_edits.drain(..) {
                 edit.apply(&mut response.headers);
             }
@@ -116,6 +125,6 @@ async fn answer(
             response
         }
     };
-    route.chain.response(&mut exchange, &mut response).await?;
+    route.chain.response(exchange, &mut response).await?;
     Ok(response)
 }

@@ -12,6 +12,7 @@ mod connection;
 mod current;
 mod drain;
 mod handler;
+mod head_limit;
 pub mod limits;
 mod listener;
 mod server;

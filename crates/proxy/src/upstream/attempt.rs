@@ -113,7 +113,7 @@ impl Asking<'_> {
                 Ok(head) => {
                     link.idle_since = Instant::now();
                     exchange.upstream.status = Some(head.status());
-                    return Ok(self.response(head, link, node).await);
+                    return Ok(self.response(head, link, node));
                 }
                 // The node may have closed an idle connection just as the request was written.
                 Err(Lost::Unsent(unsent)) if !fresh => request = *unsent,
@@ -154,11 +154,10 @@ impl Asking<'_> {
         *request.uri_mut() = Uri::from(target);
         let mut headers = exchange.headers_for_upstream();
         match &self.upstream.pass_host {
+            PassHost::Pass if headers.contains_key(header::HOST) => {}
             // An HTTP/1.0 client may have sent none.
             PassHost::Pass => {
-                headers
-                    .entry(header::HOST)
-                    .or_insert_with(|| node.host_field.clone());
+                headers.insert(header::HOST, node.host_field.clone());
             }
             PassHost::Node => {
                 headers.insert(header::HOST, node.host_field.clone());
@@ -181,7 +180,7 @@ impl Asking<'_> {
         exchange: &mut Exchange,
         address: &Address,
         request: &mut Request<Body>,
-    ) -> Result<Link, Failure> {
+    ) -> Result<Box<Link>, Failure> {
         let limit = self.route.timeout.connect;
         let linked = tokio::time::timeout(limit, open(address)).await;
         linked
@@ -205,22 +204,21 @@ impl Asking<'_> {
     }
 
     /// Sends the request and waits for the head.
-    async fn head(
+    fn head(
         &self,
         link: &mut Link,
         request: Request<Body>,
-    ) -> Result<http::Response<Incoming>, Lost> {
+    ) -> impl Future<Output = Result<http::Response<Incoming>, Lost>> {
         let Timeout { read, send, .. } = self.route.timeout;
         let streams = matches!(request.body(), Body::Stream(_));
         let limit = if streams { read.max(send) } else { read };
-        link.send(request, limit, || self.progress.moving_since())
-            .await
+        link.send(request, limit, || self.progress.last_part())
     }
 
-    async fn response(
+    fn response(
         &self,
         head: http::Response<Incoming>,
-        mut link: Link,
+        mut link: Box<Link>,
         node: &Node,
     ) -> Response {
         link.served += 1;
@@ -238,7 +236,7 @@ impl Asking<'_> {
             status: head.status,
             reason: reason.map(|words| Bytes::copy_from_slice(words.as_bytes())),
             headers,
-            body: body.into_body().await,
+            body: body.into_body(),
         }
     }
 }
@@ -253,12 +251,13 @@ fn needs_length(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-async fn open(address: &Address) -> io::Result<Link> {
+async fn open(address: &Address) -> io::Result<Box<Link>> {
     let stream = match address {
         Address::Socket(address) => TcpStream::connect(address).await?,
         Address::Name(name, port) => TcpStream::connect((&**name, *port)).await?,
     };
     stream.set_nodelay(true)?;
     let peer: SocketAddr = stream.peer_addr()?;
-    Link::new(stream, peer).await.map_err(io::Error::other)
+    let link = Link::new(stream, peer).await.map_err(io::Error::other)?;
+    Ok(Box::new(link))
 }

@@ -88,45 +88,49 @@ impl Link {
     }
 
     /// Sends a request and drives the connection until the response's head is
-    /// there. `limit` counts from now and, while the request's body is still
-    /// coming, from when `moving_since` says that a part of it last came. Not
-    /// cancel-safe: dropped midway, the link is of no more use.
-    pub(crate) async fn send(
+    /// there. `limit` counts from now, or from when `last_part` says that a part
+    /// of the request's body last came. Not cancel-safe: dropped midway, the link
+    /// is of no more use.
+    pub(crate) fn send(
         &mut self,
         request: Request<Body>,
         limit: Duration,
-        moving_since: impl Fn() -> Option<Instant>,
-    ) -> Result<Response<Incoming>, Lost> {
+        last_part: impl Fn() -> Option<Instant>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Lost>> {
         self.alarm.set(Instant::now() + limit);
-        // Only driving the link brings the answer, so nobody need be woken for
-        // it; not even for want of the task's budget, hence without one.
-        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
-        let mut unwoken = Context::from_waker(Waker::noop());
-        let answer = poll_fn(|cx| {
-            // An ended connection has told the answer why.
-            self.drive();
-            if let Poll::Ready(answer) = answer.as_mut().poll(&mut unwoken) {
-                return Poll::Ready(Some(answer));
-            }
-            while self.alarm.poll(cx).is_ready() {
-                match moving_since().map(|since| since + limit) {
-                    Some(later) if later > Instant::now() => self.alarm.set(later),
-                    _ => return Poll::Ready(None),
+        // Sent here and not by the future, which would have to carry it.
+        let answer = self.sender.try_send_request(request);
+        async move {
+            // Only driving the link brings the answer, so nobody need be woken
+            // for it; not even for want of the task's budget, hence without one.
+            let mut answer = pin!(unconstrained(answer));
+            let mut unwoken = Context::from_waker(Waker::noop());
+            let answer = poll_fn(|cx| {
+                // An ended connection has told the answer why.
+                self.drive();
+                if let Poll::Ready(answer) = answer.as_mut().poll(&mut unwoken) {
+                    return Poll::Ready(Some(answer));
                 }
-            }
-            self.wait(cx);
-            Poll::Pending
-        });
-        match answer.await {
-            None => Err(Lost::Timeout),
-            Some(Ok(head)) => Ok(head),
-            Some(Err(mut error)) => match error.take_message() {
-                Some(unsent) => Err(Lost::Unsent(Box::new(unsent))),
-                None => {
-                    tracing::debug!(error = %error.error(), "an upstream connection failed");
-                    Err(Lost::Broken)
+                while self.alarm.poll(cx).is_ready() {
+                    match last_part().map(|since| since + limit) {
+                        Some(later) if later > Instant::now() => self.alarm.set(later),
+                        _ => return Poll::Ready(None),
+                    }
                 }
-            },
+                self.wait(cx);
+                Poll::Pending
+            });
+            match answer.await {
+                None => Err(Lost::Timeout),
+                Some(Ok(head)) => Ok(head),
+                Some(Err(mut error)) => match error.take_message() {
+                    Some(unsent) => Err(Lost::Unsent(Box::new(unsent))),
+                    None => {
+                        tracing::debug!(error = %error.error(), "an upstream connection failed");
+                        Err(Lost::Broken)
+                    }
+                },
+            }
         }
     }
 }

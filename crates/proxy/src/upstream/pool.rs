@@ -1,7 +1,7 @@
 //! A worker's idle upstream connections.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use outrigger_engine::upstream::{Address, Keepalive};
@@ -11,13 +11,13 @@ use crate::limits::MAX_IDLE_LINKS;
 
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<Address, Vec<Idle>>>,
+    idle: RefCell<BTreeMap<Address, Vec<Idle>>>,
     /// How many links `idle` holds.
     count: Cell<usize>,
 }
 
 struct Idle {
-    link: Link,
+    link: Box<Link>,
     /// Zero: without end.
     timeout: Duration,
 }
@@ -30,7 +30,7 @@ impl Idle {
 
 impl Pool {
     /// The link to `address` that was used last, if one seems usable.
-    pub(crate) fn take(&self, address: &Address, now: Instant) -> Option<Link> {
+    pub(crate) fn take(&self, address: &Address, now: Instant) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         let links = idle.get_mut(address)?;
         while let Some(candidate) = links.pop() {
@@ -45,7 +45,7 @@ impl Pool {
     /// Puts a link aside after its response has been read to the end, unless
     /// it cannot be used again or there are enough. Its idle time counts from
     /// when its response began.
-    pub(crate) fn put(&self, address: &Address, mut link: Link, keepalive: &Keepalive) {
+    pub(crate) fn put(&self, address: &Address, mut link: Box<Link>, keepalive: &Keepalive) {
         let spent = link.served >= keepalive.requests;
         if spent || self.count.get() >= MAX_IDLE_LINKS || !(link.is_ready() || link.probe()) {
             return;

@@ -1,7 +1,6 @@
 //! A response's body as it comes from the upstream: reading it drives the
 //! link, and at its end the link goes back to the pool.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -28,7 +27,7 @@ pub(crate) struct Home {
 pub(crate) struct ResponseBody {
     incoming: Incoming,
     /// `None` once the body is read and the link is on its way home.
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     home: Home,
     timeout: Duration,
     /// Whether the link's alarm is set for the next part.
@@ -36,7 +35,7 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(crate) fn new(incoming: Incoming, link: Link, home: Home, timeout: Duration) -> Self {
+    pub(crate) fn new(incoming: Incoming, link: Box<Link>, home: Home, timeout: Duration) -> Self {
         ResponseBody {
             incoming,
             link: Some(link),
@@ -49,13 +48,15 @@ impl ResponseBody {
     /// The body for the response: what has come with the head already is
     /// taken at once, so that a short response needs no stream and its link
     /// is free before the client has read it.
-    pub(crate) async fn into_body(mut self) -> Body {
+    pub(crate) fn into_body(mut self) -> Body {
         let mut early: Option<Bytes> = None;
+        // Whoever reads the rest is to be woken for it.
+        let mut unwoken = Context::from_waker(Waker::noop());
         for _ in 0..EAGER_FRAMES {
             if self.is_end_stream() {
                 break;
             }
-            match poll_fn(|cx| Poll::Ready(self.poll_part(cx))).await {
+            match self.poll_part(&mut unwoken) {
                 Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                     let data = frame.into_data().unwrap_or_default();
                     early = Some(match early.take() {

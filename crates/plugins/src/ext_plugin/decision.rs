@@ -6,11 +6,13 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use outrigger_engine::args::{self, ArgEdit};
+use outrigger_engine::args::{self, Arg, ArgEdit};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::headers::{HeaderEdit, is_framing};
 use outrigger_engine::host_name::HostName;
+use outrigger_engine::limits::MAX_ARGS;
 use outrigger_engine::response::Response;
+use outrigger_engine::target::Target;
 use outrigger_host::a6::{Entries, http_req_call};
 
 /// Most headers or arguments that one answer may name.
@@ -125,13 +127,8 @@ impl Rewrite {
         if let Some(path) = &self.path {
             exchange.target.set_path(path);
         }
-        if !self.args.is_empty() {
-            let edits = self.args.iter().map(|(name, change)| match change {
-                Change::Remove => ArgEdit::Remove(name),
-                Change::Set(value) => ArgEdit::Set(name, value),
-                Change::Append(value) => ArgEdit::Append(name, value),
-            });
-            let edits: Vec<ArgEdit<'_>> = edits.collect();
+        let edits = arg_edits(&self.args, &exchange.target);
+        if !edits.is_empty() {
             let query = exchange.target.query().unwrap_or_default();
             let query = args::edit(query, &edits).map(Bytes::from);
             exchange.target.set_query(query);
@@ -144,6 +141,41 @@ impl Rewrite {
             exchange.set_body(body);
         }
     }
+}
+
+/// The changes as edits, but for those of a name that has the values already
+/// which it is to have: its text stays as it is.
+fn arg_edits<'c>(changes: &'c [(Vec<u8>, Change)], target: &Target) -> Vec<ArgEdit<'c>> {
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let present: Vec<Arg<'_>> = target.args().collect();
+    // Of more arguments the last ones are not known.
+    let all_known = present.len() < MAX_ARGS;
+    let changes = changes
+        .iter()
+        .filter(|(name, _)| !(all_known && has_already(&present, name, changes)));
+    let edits = changes.map(|(name, change)| match change {
+        Change::Remove => ArgEdit::Remove(name),
+        Change::Set(value) => ArgEdit::Set(name, value),
+        Change::Append(value) => ArgEdit::Append(name, value),
+    });
+    edits.collect()
+}
+
+fn has_already(present: &[Arg<'_>], name: &[u8], changes: &[(Vec<u8>, Change)]) -> bool {
+    let mut wanted: Vec<&[u8]> = Vec::new();
+    for (_, change) in changes.iter().filter(|(other, _)| other == name) {
+        match change {
+            Change::Remove => wanted.clear(),
+            Change::Set(value) => wanted = vec![value],
+            Change::Append(value) => wanted.push(value),
+        }
+    }
+    let present = present.iter().filter(|arg| *arg.name == *name);
+    present
+        .map(|arg| arg.value.as_deref())
+        .eq(wanted.into_iter().map(Some))
 }
 
 /// A framing header may be named only with the value that it has; a request

@@ -164,7 +164,7 @@ fn arguments_change_one_by_one() {
 
 #[test]
 fn a_rewrite_equal_to_the_original_changes_nothing() {
-    let request = Request::get("/a%2Fb//c?x=+&&y")
+    let request = Request::get("/a%2Fb//c?x=+&&y&z=1&x=%7e&z=2")
         .header("content-length", "0")
         .header("x-a", "1");
     let mut exchange = exchange(request);
@@ -174,9 +174,17 @@ fn a_rewrite_equal_to_the_original_changes_nothing() {
         entry("x-a", "1"),
         entry("host", "a.test"),
     ];
+    let args = [
+        entry("x", " "),
+        entry("z", "1"),
+        entry("x", "~"),
+        entry("z", "2"),
+        entry("absent", None),
+    ];
     let same = WireRewrite {
         path: Some(b"/a/b/c"),
         headers: (&headers[..]).into(),
+        args: (&args[..]).into(),
         ..WireRewrite::default()
     };
     rewrite(&mut exchange, same).unwrap();

@@ -5,14 +5,20 @@
 //! in the crates themselves, with simulated time and every corner, is not
 //! repeated here: these tests are about the parts working together, and about
 //! what only a process shows.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bad_requests;
 mod command_line;
 mod connections;
 mod forwarding;
+mod plugin_failures;
+mod plugins;
 mod reload;
 mod request_bodies;
 mod responses;
 mod routing;
+mod runner_process;
+mod runners;
+mod stopping;
 mod support;
 mod upstream_failures;

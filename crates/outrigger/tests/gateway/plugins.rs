@@ -7,7 +7,7 @@ use outrigger_a6::error::Code;
 use outrigger_a6::extra_info::Info;
 use outrigger_a6::http_req_call::{Action, Request, Rewrite, Stop};
 use outrigger_a6::{Entry, Method, RpcType, extra_info, prepare_conf};
-use outrigger_harness::{Upstream, together};
+use outrigger_harness::{Header, Upstream, together};
 use outrigger_testkit::{Answer, Fields, OwnedFrame};
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn a_plugin_may_answer_with_any_status_fields_and_bytes() {
         .iter()
         .filter(|header| header.name() == "x-many");
     assert_eq!(
-        many.map(|header| header.bytes()).collect::<Vec<_>>(),
+        many.map(Header::bytes).collect::<Vec<_>>(),
         [&b"1"[..], b"2\xff"]
     );
 }

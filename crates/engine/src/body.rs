@@ -67,7 +67,8 @@ impl Body {
     ///
     /// # Errors
     /// [`BodyError::TooLarge`] as soon as more than `limit` bytes are
-    /// announced or have come; otherwise what the stream reports.
+    /// announced or have come; the body is whole then, and can still be sent
+    /// on. Otherwise what the stream reports.
     pub async fn buffer(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         let stream = match self {
             Body::Empty => return Ok(Bytes::new()),
@@ -75,28 +76,67 @@ impl Body {
             Body::Full(bytes) => return Ok(bytes.clone()),
             Body::Stream(stream) => stream,
         };
-        let bytes = collect(stream, limit).await?;
-        *self = Body::Full(bytes.clone());
-        Ok(bytes)
+        let announced = usize::try_from(stream.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(BodyError::TooLarge { limit });
+        }
+        let (read, whole) = collect(stream, limit).await?;
+        if whole {
+            *self = Body::Full(read.clone());
+            return Ok(read);
+        }
+        if let Body::Stream(rest) = std::mem::take(self) {
+            let read = Some(read);
+            *self = Body::Stream(Box::pin(Begun { read, rest }));
+        }
+        Err(BodyError::TooLarge { limit })
     }
 }
 
-async fn collect(stream: &mut BodyStream, limit: usize) -> Result<Bytes, BodyError> {
-    let too_large = |length: usize| (length > limit).then_some(BodyError::TooLarge { limit });
-    let announced = usize::try_from(stream.size_hint().lower()).unwrap_or(usize::MAX);
-    if let Some(error) = too_large(announced) {
-        return Err(error);
+/// A stream of which the first part has been read already.
+struct Begun {
+    read: Option<Bytes>,
+    rest: BodyStream,
+}
+
+impl http_body::Body for Begun {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.read.take() {
+            Some(read) => Poll::Ready(Some(Ok(Frame::data(read)))),
+            None => self.rest.as_mut().poll_frame(cx),
+        }
     }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.as_ref().map_or(0, Bytes::len) as u64;
+        let rest = self.rest.size_hint();
+        let mut whole = SizeHint::new();
+        whole.set_lower(rest.lower().saturating_add(read));
+        if let Some(upper) = rest.upper() {
+            whole.set_upper(upper.saturating_add(read));
+        }
+        whole
+    }
+}
+
+/// Reads to the end, or until more than `limit` bytes have come; says which.
+async fn collect(stream: &mut BodyStream, limit: usize) -> Result<(Bytes, bool), BodyError> {
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     while let Some(frame) = std::future::poll_fn(|cx| stream.as_mut().poll_frame(cx)).await {
         let Ok(data) = frame?.into_data() else {
             continue;
         };
-        let so_far = first.as_ref().map_or(joined.len(), Bytes::len);
-        if let Some(error) = too_large(so_far.saturating_add(data.len())) {
-            return Err(error);
-        }
         match first.take() {
             None if joined.is_empty() => first = Some(data),
             None => joined.extend_from_slice(&data),
@@ -105,8 +145,11 @@ async fn collect(stream: &mut BodyStream, limit: usize) -> Result<Bytes, BodyErr
                 joined.extend_from_slice(&data);
             }
         }
+        if first.as_ref().map_or(joined.len(), Bytes::len) > limit {
+            return Ok((first.unwrap_or_else(|| joined.freeze()), false));
+        }
     }
-    Ok(first.unwrap_or_else(|| joined.freeze()))
+    Ok((first.unwrap_or_else(|| joined.freeze()), true))
 }
 
 impl From<Bytes> for Body {
@@ -192,9 +235,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_limit_is_refused() {
-        let refused = stream(&["12345", "67890"]).buffer(9).await;
+    async fn a_body_over_the_limit_is_refused_and_stays_whole() {
+        let mut body = stream(&["12345", "67890", "x"]);
+        let refused = body.buffer(9).await;
         assert!(matches!(refused, Err(BodyError::TooLarge { limit: 9 })));
+        assert_eq!(body.buffer(11).await.unwrap(), "1234567890x");
         assert_eq!(
             stream(&["12345", "67890"]).buffer(10).await.unwrap().len(),
             10

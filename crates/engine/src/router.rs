@@ -150,7 +150,10 @@ struct Candidate {
 impl Candidate {
     fn admits(&self, request: &Wanted<'_>) -> bool {
         self.methods.admits(request.method)
-            && self.glob.as_ref().is_none_or(|glob| glob.matches(request.path))
+            && self
+                .glob
+                .as_ref()
+                .is_none_or(|glob| glob.matches(request.path))
             && (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(request.host)))
     }
 

@@ -1,13 +1,12 @@
 //! Variables by name, with nginx's meaning: what runners ask for by extra
 //! info and what templates such as `$remote_addr` stand for.
 //!
-//! Covers what is known in the request phases. What nginx knows only once
-//! there is a response is not here.
+//! Some of them have a value only once there is a response.
 
 use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 
 use crate::args::Args;
 use crate::exchange::Exchange;
@@ -36,6 +35,23 @@ pub fn lookup<'a>(exchange: &'a Exchange, name: &str) -> Option<Cow<'a, [u8]>> {
         return cookie_value(&exchange.headers, cookie.as_bytes()).map(Cow::Borrowed);
     }
     None
+}
+
+/// As [`lookup`], once there is a response: also what nginx knows only then.
+#[must_use]
+pub fn lookup_with_response<'a>(
+    exchange: &'a Exchange,
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    name: &str,
+) -> Option<Cow<'a, [u8]>> {
+    if name == "status" {
+        return text(status.as_u16());
+    }
+    match name.strip_prefix("sent_http_") {
+        Some(field) => joined(headers, field),
+        None => lookup(exchange, name),
+    }
 }
 
 /// A variable that is known (outer) and perhaps has a value (inner).
@@ -131,6 +147,11 @@ fn of_configuration<'a>(exchange: &'a Exchange, name: &str) -> Found<'a> {
             .route
             .as_ref()
             .map(|route| Cow::Borrowed(route.uri().as_bytes())),
+        "upstream_addr" => exchange.upstream.address.and_then(text),
+        "upstream_status" => exchange
+            .upstream
+            .status
+            .and_then(|status| text(status.as_u16())),
         "upstream_scheme" => Some(Cow::Borrowed(b"http")),
         _ => return None,
     })

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use outrigger_engine::args::Arg;
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Exchange;
@@ -86,9 +86,17 @@ impl SourceIp {
 }
 
 /// Answers from an exchange whose body has been taken out for the time of the
-/// call.
+/// call, and from the response where there is one.
 pub(super) struct FromExchange<'a> {
     pub(super) exchange: &'a Exchange,
+    pub(super) body: &'a mut Body,
+    pub(super) response: Option<FromResponse<'a>>,
+}
+
+/// A response of which only the body may change during a call.
+pub(super) struct FromResponse<'a> {
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a mut Body,
 }
 
@@ -101,19 +109,39 @@ impl Answers for FromExchange<'_> {
                 _ => None,
             };
         }
-        vars::lookup(self.exchange, name)
+        match &self.response {
+            None => vars::lookup(self.exchange, name),
+            Some(FromResponse {
+                status, headers, ..
+            }) => vars::lookup_with_response(self.exchange, *status, headers, name),
+        }
     }
 
     async fn request_body(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let bytes = self
-            .body
-            .buffer(MAX_BUFFERED_BODY)
-            .await
-            .map_err(BodyError::new)?;
-        Ok((!bytes.is_empty()).then_some(bytes))
+        whole(self.body).await
     }
 
     async fn response_body(&mut self) -> Result<Option<Bytes>, BodyError> {
-        Ok(None)
+        match &mut self.response {
+            None => Ok(None),
+            Some(response) => whole(response.body).await,
+        }
     }
+}
+
+async fn whole(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
+    let bytes = body.buffer(MAX_BUFFERED_BODY).await;
+    let bytes = bytes.map_err(BodyError::new)?;
+    Ok((!bytes.is_empty()).then_some(bytes))
+}
+
+/// Header fields as a call has them: one entry per value, names in lower case.
+pub(super) fn entries(headers: &HeaderMap) -> Vec<Entry<'_>> {
+    headers
+        .iter()
+        .map(|(name, value)| Entry {
+            name: name.as_str().as_bytes(),
+            value: Some(value.as_bytes()),
+        })
+        .collect()
 }

@@ -24,6 +24,19 @@ struct Raw {
     runner: Option<String>,
     /// Milliseconds.
     timeout: Option<NonZeroU64>,
+    #[serde(default)]
+    response_headers: ResponseHeaders,
+}
+
+/// What becomes of the upstream's headers that a runner does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ResponseHeaders {
+    /// They stay.
+    #[default]
+    Patch,
+    /// They go, if it names any; as in APISIX.
+    Replace,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +56,8 @@ pub(super) struct Conf {
     pub(super) runner: Option<String>,
     /// How long a call may take; none: as long as the runner's configuration says.
     pub(super) timeout: Option<Duration>,
+    /// What becomes of headers that an answer to a response call does not name.
+    pub(super) response_headers: ResponseHeaders,
 }
 
 impl Conf {
@@ -66,6 +81,7 @@ impl Conf {
             allow_degradation: raw.allow_degradation,
             runner: raw.runner,
             timeout: raw.timeout.map(|ms| Duration::from_millis(ms.get())),
+            response_headers: raw.response_headers,
         })
     }
 

@@ -81,12 +81,17 @@ impl Decision {
     }
 }
 
+/// A status that ends a request.
+pub(super) fn final_status(status: u16) -> Result<StatusCode, BadAnswer> {
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| !status.is_informational())
+        .ok_or(BadAnswer::Status(status))
+}
+
 fn response(stop: &http_req_call::Stop<'_>) -> Result<Response, BadAnswer> {
     let status = if stop.status == 0 { 200 } else { stop.status };
-    let status = StatusCode::from_u16(status)
-        .ok()
-        .filter(|status| !status.is_informational());
-    let status = status.ok_or(BadAnswer::Status(stop.status))?;
+    let status = final_status(status)?;
     let mut response = Response::new(status, Bytes::copy_from_slice(stop.body));
     for edit in header_edits(&stop.headers)? {
         if is_framing(edit.name()) {
@@ -178,17 +183,21 @@ fn has_already(present: &[Arg<'_>], name: &[u8], changes: &[(Vec<u8>, Change)]) 
         .eq(wanted.into_iter().map(Some))
 }
 
-/// A framing header may be named only with the value that it has; a request
-/// without a host cannot be sent.
-fn check_request_edit(edit: &HeaderEdit, request: &HeaderMap) -> Result<(), BadAnswer> {
+/// A framing header may be named only with the value that it has.
+pub(super) fn check_framing(edit: &HeaderEdit, present: &HeaderMap) -> Result<(), BadAnswer> {
     let name = edit.name();
-    if is_framing(name) {
-        return match edit {
-            HeaderEdit::Set(_, value) if request.get(name) == Some(value) => Ok(()),
-            HeaderEdit::Remove(_) if !request.contains_key(name) => Ok(()),
-            _ => Err(BadAnswer::Framing(name.clone())),
-        };
+    match edit {
+        _ if !is_framing(name) => Ok(()),
+        HeaderEdit::Set(_, value) if present.get(name) == Some(value) => Ok(()),
+        HeaderEdit::Remove(_) if !present.contains_key(name) => Ok(()),
+        _ => Err(BadAnswer::Framing(name.clone())),
     }
+}
+
+/// Besides, a request without a host cannot be sent.
+fn check_request_edit(edit: &HeaderEdit, request: &HeaderMap) -> Result<(), BadAnswer> {
+    check_framing(edit, request)?;
+    let name = edit.name();
     if name == header::HOST {
         return match edit {
             HeaderEdit::Set(_, value) if HostName::parse(value).is_some() => Ok(()),
@@ -215,7 +224,7 @@ fn is_kept_from_runners(name: &HeaderName) -> bool {
 }
 
 /// No value deletes; the first value of a name replaces, further ones append.
-fn header_edits(entries: &Entries<'_>) -> Result<Vec<HeaderEdit>, BadAnswer> {
+pub(super) fn header_edits(entries: &Entries<'_>) -> Result<Vec<HeaderEdit>, BadAnswer> {
     limit(entries)?;
     let mut edits: Vec<HeaderEdit> = Vec::with_capacity(entries.len());
     for entry in entries {

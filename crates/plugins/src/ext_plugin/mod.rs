@@ -1,10 +1,13 @@
 //! `ext-plugin-pre-req` and `ext-plugin-post-req`: a request passes through
-//! plugins in a runner, before or after the built-in ones.
+//! plugins in a runner, before or after the built-in ones. And
+//! `ext-plugin-post-resp`: the upstream's response does.
 
 mod call;
 mod conf;
 mod decision;
 mod plugin;
+mod post_resp;
+mod response_change;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,6 +62,8 @@ enum When {
     PreReq,
     /// After the other plugins: last in the access phase.
     PostReq,
+    /// When the upstream has answered.
+    PostResp,
 }
 
 impl When {
@@ -66,6 +71,7 @@ impl When {
         match self {
             When::PreReq => "ext-plugin-pre-req",
             When::PostReq => "ext-plugin-post-req",
+            When::PostResp => "ext-plugin-post-resp",
         }
     }
 
@@ -74,6 +80,7 @@ impl When {
         match self {
             When::PreReq => 12_000,
             When::PostReq => -3_000,
+            When::PostResp => -4_000,
         }
     }
 }
@@ -85,5 +92,7 @@ pub(crate) fn factories(runners: Runners) -> Vec<Box<dyn Factory>> {
             runners: runners.clone(),
         })
     };
-    vec![factory(When::PreReq), factory(When::PostReq)]
+    [When::PreReq, When::PostReq, When::PostResp]
+        .map(factory)
+        .into()
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use outrigger_engine::body::BodyError;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
-use outrigger_engine::response::Refusal;
+use outrigger_engine::response::{Refusal, Response};
 use outrigger_host::a6::{ConfToken, http_req_call};
 use outrigger_host::{CallError, Conf as HostConf, Connections, Runner};
 use outrigger_model::{Fault, PropertyPath};
 use outrigger_telemetry::repeats::Repeats;
 
 use super::call::{FromExchange, Told};
-use super::conf::Conf;
+use super::conf::{Conf, ResponseHeaders};
 use super::decision::{BadAnswer, Decision};
 use super::{Runners, When};
 use crate::conf;
@@ -57,23 +57,25 @@ impl Factory for ExtPluginFactory {
             conf: HostConf::new(key, conf.entries),
             allow_degradation: conf.allow_degradation,
             timeout: conf.timeout,
+            response_headers: conf.response_headers,
             warnings: Repeats::new(WARNINGS_PER_SECOND),
         }))
     }
 }
 
-struct ExtPlugin {
+pub(super) struct ExtPlugin {
     when: When,
     owner: Owner,
-    runner: Arc<Runner>,
-    conf: Arc<HostConf>,
+    pub(super) runner: Arc<Runner>,
+    pub(super) conf: Arc<HostConf>,
     allow_degradation: bool,
-    timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) response_headers: ResponseHeaders,
     warnings: Repeats,
 }
 
 /// Why a call came to nothing.
-enum Failure {
+pub(super) enum Failure {
     /// The client's doing; no policy of the plugin's makes it good.
     Client(Refusal),
     /// The protocol has no number for the method.
@@ -91,12 +93,20 @@ impl ExtPlugin {
                 rewrite.apply(exchange);
                 return Ok(Flow::Continue);
             }
-            Err(Failure::Client(refusal)) => return Err(refusal),
             Err(failure) => failure,
         };
-        self.warn(&failure);
+        self.failed(&failure).map(|()| Flow::Continue)
+    }
+
+    /// Says in the log that a call came to nothing, and whether the request
+    /// goes on all the same.
+    pub(super) fn failed(&self, failure: &Failure) -> Result<(), Refusal> {
+        if let Failure::Client(refusal) = failure {
+            return Err(refusal.clone());
+        }
+        self.warn(failure);
         if self.allow_degradation {
-            return Ok(Flow::Continue);
+            return Ok(());
         }
         Err(Refusal::PluginCall {
             plugin: self.when.plugin_name(),
@@ -145,7 +155,11 @@ impl ExtPlugin {
             conf_token: ConfToken(0),
         };
         let connections = exchange.worker.local::<WorkerConnections>();
-        let mut answers = FromExchange { exchange, body };
+        let mut answers = FromExchange {
+            exchange,
+            body,
+            response: None,
+        };
         let read = |answer: http_req_call::Response<'_>| Decision::read(&answer, &exchange.headers);
         let call = connections.0.request_call(
             &self.runner,
@@ -171,6 +185,7 @@ impl Plugin for ExtPlugin {
         match self.when {
             When::PreReq => Phases::REWRITE,
             When::PostReq => Phases::ACCESS,
+            When::PostResp => Phases::RESPONSE,
         }
     }
 
@@ -183,6 +198,14 @@ impl Plugin for ExtPlugin {
 
     fn access<'a>(&'a self, exchange: &'a mut Exchange) -> PluginFuture<'a, Result<Flow, Refusal>> {
         Box::pin(self.run(exchange))
+    }
+
+    fn response<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        response: &'a mut Response,
+    ) -> PluginFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.run_response(exchange, response))
     }
 }
 
@@ -225,7 +248,7 @@ impl fmt::Display for Failure {
 
 /// A worker's connections to all runners, looked over now and then for as long
 /// as the worker lives.
-struct WorkerConnections(Rc<Connections>);
+pub(super) struct WorkerConnections(pub(super) Rc<Connections>);
 
 impl Default for WorkerConnections {
     fn default() -> Self {

@@ -113,6 +113,8 @@ impl Asking<'_> {
                 Ok(head) => {
                     link.idle_since = Instant::now();
                     exchange.upstream.status = Some(head.status());
+                    // Plugins of the response phase may ask for it, where it is still there.
+                    exchange.body = spare.unwrap_or_default();
                     return Ok(self.response(head, link, node));
                 }
                 // The node may have closed an idle connection just as the request was written.

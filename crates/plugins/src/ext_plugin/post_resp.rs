@@ -1,0 +1,75 @@
+//! The response phase: the upstream's status and headers go to the runner, its
+//! body only where the runner asks for it; otherwise the body streams through.
+
+use std::mem;
+
+use outrigger_engine::exchange::Exchange;
+use outrigger_engine::response::{Refusal, Response};
+use outrigger_host::CallError;
+use outrigger_host::a6::{ConfToken, http_resp_call};
+
+use super::call::{FromExchange, FromResponse, entries};
+use super::plugin::{ExtPlugin, Failure, WorkerConnections};
+use super::response_change::ResponseChange;
+
+impl ExtPlugin {
+    /// Passes an upstream's response through the runner. What the gateway or
+    /// a plugin answered itself is none.
+    pub(super) async fn run_response(
+        &self,
+        exchange: &mut Exchange,
+        response: &mut Response,
+    ) -> Result<(), Refusal> {
+        if exchange.upstream.status.is_none() {
+            return Ok(());
+        }
+        // Taken out so that it can be read while the rest is lent to the call.
+        let mut body = mem::take(&mut exchange.body);
+        let changed = self.call_response(exchange, &mut body, response).await;
+        exchange.body = body;
+        match changed {
+            Ok(change) => {
+                change.apply(response, self.response_headers);
+                Ok(())
+            }
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    async fn call_response(
+        &self,
+        exchange: &Exchange,
+        body: &mut outrigger_engine::body::Body,
+        response: &mut Response,
+    ) -> Result<ResponseChange, Failure> {
+        let (status, headers) = (response.status, &response.headers);
+        let told = entries(headers);
+        let request = http_resp_call::Request {
+            id: 0,
+            status: status.as_u16(),
+            headers: (&*told).into(),
+            conf_token: ConfToken(0),
+        };
+        let mut answers = FromExchange {
+            exchange,
+            body,
+            response: Some(FromResponse {
+                status,
+                headers,
+                body: &mut response.body,
+            }),
+        };
+        let connections = exchange.worker.local::<WorkerConnections>();
+        let call = connections.0.response_call(
+            &self.runner,
+            &self.conf,
+            self.timeout,
+            request,
+            &mut answers,
+            |answer| ResponseChange::read(&answer, headers),
+        );
+        call.await
+            .map_err(|error: CallError| Failure::Call(error))?
+            .map_err(Failure::Answer)
+    }
+}

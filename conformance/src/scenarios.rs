@@ -3,6 +3,7 @@
 mod demo;
 mod learn;
 mod process;
+mod response;
 mod rewrite;
 mod several;
 mod stop;
@@ -92,6 +93,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     [
         stop::SCENARIOS,
         rewrite::SCENARIOS,
+        response::SCENARIOS,
         learn::SCENARIOS,
         several::SCENARIOS,
         demo::SCENARIOS,

@@ -121,6 +121,7 @@ fn proxy_settings(settings: &Settings) -> proxy::Settings {
         max_line: settings.client.max_header_line,
         head_timeout: settings.client.header_timeout,
         body_timeout: settings.client.body_timeout,
+        send_timeout: settings.client.send_timeout,
         show_upstream_status: settings.show_upstream_status,
         show_version: settings.server_tokens,
     }

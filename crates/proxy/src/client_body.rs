@@ -15,6 +15,7 @@ use outrigger_engine::body::{Body, BodyError};
 use outrigger_engine::response::Refusal;
 use tokio::time::{Instant, Sleep};
 
+use crate::client_stream::Unread;
 use crate::server::Settings;
 
 /// How far a request's body has come, where there is one.
@@ -39,13 +40,14 @@ impl Progress {
     }
 }
 
-/// Wraps a request's body.
+/// Wraps a request's body, which says to `unread` when it has come to its end.
 ///
 /// # Errors
 /// [`Refusal::BodyTooLarge`] where its announced length is over the limit.
 pub(crate) fn receive(
     incoming: Incoming,
     settings: &Settings,
+    unread: &Unread,
 ) -> Result<(Body, Progress), Refusal> {
     if incoming.is_end_stream() {
         return Ok((Body::Empty, Progress::default()));
@@ -65,6 +67,7 @@ pub(crate) fn receive(
         timeout: settings.body_timeout,
         deadline: None,
         state: Rc::clone(&state),
+        unread: unread.clone(),
     };
     Ok((Body::Stream(Box::pin(body)), Progress(Some(state))))
 }
@@ -83,6 +86,7 @@ struct ClientBody {
     /// Set while the next part is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
     state: Rc<RefCell<State>>,
+    unread: Unread,
 }
 
 impl ClientBody {
@@ -125,6 +129,9 @@ impl http_body::Body for ClientBody {
             Some(Ok(_)) | None => state.last_part = Instant::now(),
         }
         drop(state);
+        if part.is_none() || self.incoming.is_end_stream() {
+            self.unread.set(false);
+        }
         Poll::Ready(part)
     }
 

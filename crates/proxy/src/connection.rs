@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use outrigger_engine::exchange::Client;
 use tokio::net::TcpStream;
 
+use crate::client_stream::{ClientStream, Unread};
 use crate::handler;
 use crate::head_limit::HeadLimit;
 use crate::worker::Worker;
@@ -38,9 +38,12 @@ pub(crate) async fn serve(
         .header_read_timeout(settings.head_timeout)
         .max_buf_size(settings.max_head.max(MIN_BUFFER))
         .max_header_size(settings.max_head);
-    let service =
-        service_fn(|request| handler::handle(request, Rc::clone(&client), Rc::clone(&worker)));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let unread = Unread::default();
+    let stream = ClientStream::new(stream, settings.send_timeout, unread.clone());
+    let service = service_fn(|request| {
+        handler::handle(request, Rc::clone(&client), Rc::clone(&worker), &unread)
+    });
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let mut told = false;
     let ended = poll_fn(|cx| {
         if member.poll_draining(cx) && !told {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use http::{HeaderName, HeaderValue, Request, header, request};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
@@ -13,6 +14,7 @@ use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::MatchedRoute;
 
 use crate::client_body::{self, Progress};
+use crate::client_stream::Unread;
 use crate::upstream;
 use crate::worker::Worker;
 
@@ -26,8 +28,9 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
     client: Rc<Client>,
     worker: Rc<Worker>,
+    unread: &Unread,
 ) -> Result<http::Response<Body>, Infallible> {
-    let answer = match receive(request, client, &worker) {
+    let answer = match receive(request, client, &worker, unread) {
         Ok((mut exchange, progress)) => answer(&mut exchange, &progress, &worker).await,
         Err(refusal) => Err(refusal),
     };
@@ -52,10 +55,12 @@ fn receive(
     request: Request<Incoming>,
     client: Rc<Client>,
     worker: &Worker,
+    unread: &Unread,
 ) -> Result<(Exchange, Progress), Refusal> {
     let (head, incoming) = request.into_parts();
+    unread.set(!incoming.is_end_stream());
     check_lines(&head, worker.settings.max_line)?;
-    let (body, progress) = client_body::receive(incoming, &worker.settings)?;
+    let (body, progress) = client_body::receive(incoming, &worker.settings, unread)?;
     let exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
     Ok((exchange, progress))
 }

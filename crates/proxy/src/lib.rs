@@ -8,6 +8,7 @@
 
 mod alarm;
 mod client_body;
+mod client_stream;
 mod connection;
 mod current;
 mod drain;

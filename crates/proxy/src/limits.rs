@@ -18,3 +18,13 @@ pub const MAX_IDLE_LINKS: usize = 4096;
 /// Frames of a response that are read before its head is sent on, in the hope
 /// that they are all of it and head and body go out in one write.
 pub const EAGER_FRAMES: usize = 2;
+
+/// How long a connection that is closed is read from at most, so that the
+/// client can take its response (nginx's `lingering_time`).
+pub const LINGER: Duration = Duration::from_secs(30);
+
+/// How long it is read from while nothing comes (nginx's `lingering_timeout`).
+pub const LINGER_IDLE: Duration = Duration::from_secs(5);
+
+/// Bytes that are read and thrown away at once.
+pub const LINGER_CHUNK: usize = 4096;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub head_timeout: Duration,
     /// Between two parts of a request's body.
     pub body_timeout: Duration,
+    /// For a client to take the next part of a response.
+    pub send_timeout: Duration,
     /// Whether every response tells the upstream's status, not only a failed one.
     pub show_upstream_status: bool,
     /// Whether the field `Server` tells the version.

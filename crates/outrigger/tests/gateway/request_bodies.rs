@@ -1,7 +1,7 @@
 //! Request bodies on their way to the upstream.
 
-use std::io::{ErrorKind, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -186,6 +186,27 @@ fn an_upstream_may_answer_before_it_has_the_body() {
     eventually("no connection is kept for a body that nobody wants", || {
         upstream.open_connections() == 0
     });
+}
+
+#[test]
+fn an_early_answer_waits_for_a_client_that_first_sends_everything() {
+    let gateway = gateway()
+        .config("nginx_config: {http: {client_max_body_size: 1k}}")
+        .routes("routes: []")
+        .start();
+    let length = 32 << 20;
+    for _ in 0..5 {
+        let mut client = TcpStream::connect(gateway.addresses()[0]).unwrap();
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        client.write_all(head.as_bytes()).unwrap();
+        client
+            .write_all(&vec![b'x'; length])
+            .expect("it is not cut off");
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
 }
 
 #[test]

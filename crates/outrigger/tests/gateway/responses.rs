@@ -1,11 +1,12 @@
 //! Responses on their way to the client.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use outrigger_harness::{Connection, Gateway, RawConnection, Upstream, eventually};
 
-use crate::support::{Latch, STREAMING, gateway_to, peak_memory};
+use crate::support::{Latch, STREAMING, all_to, gateway, gateway_to, peak_memory};
 
 /// An upstream that answers every request with these bytes, and then closes
 /// the connection if it is to.
@@ -265,6 +266,32 @@ fn fill(connection: &mut RawConnection, stalled: &Latch) {
     assert!(taken < 256, "the gateway takes all that is sent");
     stalled.open();
     connection.wait_closed();
+}
+
+#[test]
+fn a_client_that_does_not_take_its_response_is_given_up() {
+    let stalled = Arc::new(Latch::default());
+    let upstream = Upstream::raw({
+        let stalled = Arc::clone(&stalled);
+        move |connection| fill(connection, &stalled)
+    });
+    let gateway = gateway()
+        .config("nginx_config: {http: {send_timeout: 1s}}")
+        .routes(all_to(&upstream))
+        .start();
+    let mut connection = gateway.client().connection();
+    connection.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    stalled.wait();
+    eventually("the upstream is let go", || {
+        upstream.open_connections() == 0
+    });
+    // Whoever takes it, however slowly, is not.
+    let mut slow = gateway.client().connection();
+    slow.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..30 {
+        thread::sleep(Duration::from_millis(50));
+        slow.read_exactly(1 << 20);
+    }
 }
 
 fn read_some(connection: &mut Connection) {

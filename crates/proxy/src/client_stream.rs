@@ -1,0 +1,170 @@
+//! A client's socket, with what the HTTP library leaves open: how long the
+//! client may take to receive, and a close that does not cut off the answer.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::limits::{LINGER, LINGER_CHUNK, LINGER_IDLE};
+
+/// Whether a request's body is left unread: more of it may come after the
+/// response. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Unread(Rc<Cell<bool>>);
+
+impl Unread {
+    pub(crate) fn set(&self, unread: bool) {
+        self.0.set(unread);
+    }
+}
+
+pub(crate) struct ClientStream {
+    io: TokioIo<TcpStream>,
+    send_timeout: Duration,
+    /// Set while the client does not take what is there for it.
+    stuck: Option<Pin<Box<Sleep>>>,
+    unread: Unread,
+    lingering: Option<Linger>,
+}
+
+/// A socket that is closed while the peer still sends answers with a reset,
+/// and a reset takes away what the peer has not read yet: the response. So
+/// what the peer sends is read for a while, and thrown away.
+struct Linger {
+    until: Instant,
+    quiet: Pin<Box<Sleep>>,
+}
+
+impl ClientStream {
+    pub(crate) fn new(stream: TcpStream, send_timeout: Duration, unread: Unread) -> Self {
+        ClientStream {
+            io: TokioIo::new(stream),
+            send_timeout,
+            stuck: None,
+            unread,
+            lingering: None,
+        }
+    }
+
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sent: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if sent.is_ready() {
+            self.stuck = None;
+            return sent;
+        }
+        let limit = self.send_timeout;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(stuck.as_mut().poll(cx));
+        let error = "the client does not take the response";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
+    }
+
+    /// Ready once the client has closed its side, or long enough was waited
+    /// for that.
+    fn poll_lingered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(something) = self.poll_discard(cx) {
+            if !something || self.linger().is_over() {
+                return Poll::Ready(());
+            }
+        }
+        if self.lingering.is_none() && !self.unread.0.get() {
+            return Poll::Ready(());
+        }
+        let lingering = self.lingering.get_or_insert_with(Linger::new);
+        lingering.quiet.as_mut().poll(cx)
+    }
+
+    /// Whether something came, and not the end.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut chunk = [MaybeUninit::uninit(); LINGER_CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        let read = ready!(Pin::new(self.io.inner_mut()).poll_read(cx, &mut chunk));
+        Poll::Ready(read.is_ok() && !chunk.filled().is_empty())
+    }
+
+    /// Something came just now.
+    fn linger(&mut self) -> &Linger {
+        let lingering = self.lingering.get_or_insert_with(Linger::new);
+        lingering.go_on();
+        lingering
+    }
+}
+
+impl Linger {
+    fn new() -> Self {
+        let now = Instant::now();
+        Linger {
+            until: now + LINGER,
+            quiet: Box::pin(sleep_until(now + LINGER_IDLE)),
+        }
+    }
+
+    fn go_on(&mut self) {
+        let quiet = Instant::now() + LINGER_IDLE;
+        self.quiet.as_mut().reset(quiet.min(self.until));
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
+impl Read for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let sent = Write::poll_write(Pin::new(&mut self.io), cx, bytes);
+        self.in_time(cx, sent)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let sent = Write::poll_write_vectored(Pin::new(&mut self.io), cx, slices);
+        self.in_time(cx, sent)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        Write::is_write_vectored(&self.io)
+    }
+
+    /// A socket keeps nothing back that could be flushed.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(AsyncWrite::poll_shutdown(Pin::new(self.io.inner_mut()), cx))?;
+        }
+        self.poll_lingered(cx).map(Ok)
+    }
+}

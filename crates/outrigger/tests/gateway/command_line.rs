@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use outrigger_harness::{Exit, Program};
+use outrigger_harness::{Client, Exit, Program, Signal};
 use tempfile::TempDir;
 
 use crate::support::{OUTRIGGER, gateway};
@@ -192,4 +192,39 @@ fn a_log_level_that_is_none_is_refused() {
         .run();
     assert_eq!(exit.status.code(), Some(1), "{exit:?}");
     assert!(exit.stderr.contains("loud"), "{exit:?}");
+}
+
+#[test]
+fn the_demo_shows_a_request_and_serves_until_it_is_told_to_stop() {
+    let demo = Program::new(OUTRIGGER).arg("demo").start();
+    demo.stdout().wait("Ctrl-C ends the demo.");
+    let story = demo.stdout().text();
+    for part in [
+        "plugin    saw        GET /hello/world",
+        "x-plugin-was-here: yes",
+        "200 OK",
+    ] {
+        assert!(story.contains(part), "{part} is missing in:\n{story}");
+    }
+    let line = demo.stdout().wait("curl -i http://");
+    let url = line.trim().trim_start_matches("curl -i http://");
+    let address = url.split('/').next().unwrap().parse().unwrap();
+    let said = Client::new(address).get("/say").send();
+    assert_eq!(said.text(), "said by the plugin, not by the upstream\n");
+    let processes = demo.process().descendants();
+    assert_eq!(processes.len(), 1, "the runner");
+    demo.signal(Signal::INT);
+    let exit = demo.wait();
+    assert_eq!(exit.status.code(), Some(0), "{exit:?}");
+    assert!(!processes[0].is_alive());
+}
+
+#[test]
+fn the_demo_runner_says_what_it_needs() {
+    let exit = Program::new(OUTRIGGER)
+        .arg("demo-runner")
+        .without_env("APISIX_LISTEN_ADDRESS")
+        .run();
+    assert_eq!(exit.status.code(), Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("APISIX_LISTEN_ADDRESS"), "{exit:?}");
 }

@@ -1,9 +1,10 @@
 //! Connections of clients and to upstreams: kept, used again, and given up.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use outrigger_harness::{Gateway, RawConnection, Upstream, eventually, together};
+use outrigger_harness::{Client, Gateway, RawConnection, Upstream, eventually, together};
 use serde_json::{Value, json};
 
 use crate::support::{Latch, gateway, gateway_to, nodes, route, routes, with};
@@ -30,6 +31,28 @@ fn one_connection_each_serves_many_requests() {
         assert_eq!(gateway.get("/chunked").send().status, 200);
     }
     assert_eq!((upstream.hits(), upstream.accepted()), (20, 1));
+}
+
+#[test]
+fn every_address_is_listened_on() {
+    let upstream = Upstream::echo();
+    let mut ips = vec!["127.0.0.1", "127.0.0.2"];
+    // Not every machine has it.
+    ips.extend(TcpListener::bind("[::1]:0").is_ok().then_some("::1"));
+    let listen = ips.iter().map(|ip| json!({"ip": ip, "port": 0}));
+    let listen: Vec<Value> = listen.collect();
+    let gateway = gateway()
+        .config(json!({"apisix": {"node_listen": listen}}))
+        .listeners(ips.len())
+        .routes(routes([route("/*", nodes(&[&upstream]))]))
+        .start();
+    for (address, ip) in gateway.addresses().iter().zip(&ips) {
+        assert_eq!(address.ip().to_string(), *ip);
+        let response = Client::new(*address).get("/hello").host("a.test").send();
+        assert_eq!(response.status, 200, "{address}");
+        let port = address.port().to_string();
+        assert_eq!(upstream.last().header("x-forwarded-port"), Some(&*port));
+    }
 }
 
 #[test]

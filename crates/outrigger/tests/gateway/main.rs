@@ -7,14 +7,17 @@
 //! what only a process shows.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod absent_runners;
 mod bad_requests;
 mod command_line;
 mod connections;
 mod forwarding;
 mod plugin_failures;
 mod plugins;
+mod policies;
 mod reload;
 mod request_bodies;
+mod response_phase;
 mod responses;
 mod routing;
 mod runner_process;

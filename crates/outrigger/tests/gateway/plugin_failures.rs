@@ -1,5 +1,5 @@
-//! Plugins in a runner that is not there, does not listen, hangs, dies, talks
-//! rubbish, or asks for what must not be.
+//! Calls to a runner that hangs, dies, talks rubbish, or asks for what must
+//! not be.
 
 use std::time::{Duration, Instant};
 
@@ -7,159 +7,13 @@ use outrigger_a6::error::Code;
 use outrigger_a6::extra_info::Info;
 use outrigger_a6::http_req_call::{Action, Rewrite, Stop};
 use outrigger_a6::{Entry, RpcType, http_req_call, prepare_conf};
-use outrigger_harness::{Gateway, Response, Traffic, Upstream, together};
+use outrigger_harness::{Gateway, Traffic, Upstream, together};
 use outrigger_testkit::{Answer, Gate, frame};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::policies::{assert_calls_fail, assert_failed, every_policy, every_policy_with};
 use crate::runners::{Scripted, answer, decision, demo_runner, entry, gone};
-use crate::support::{OUTRIGGER, error_msg, external, gateway, nodes, plugin, route, routes, with};
-
-/// Routes to `upstream`: `/pre` and `/post` call the runner before and after
-/// the gateway's own plugins, `/lenient` does without it where it fails, and
-/// `/plain` has no plugin.
-fn every_policy(upstream: &Upstream) -> Value {
-    every_policy_with(upstream, plugin("any", json!({})))
-}
-
-fn every_policy_with(upstream: &Upstream, plugin: Value) -> Value {
-    let to = |uri: &str, plugins: Value| {
-        with(route(uri, nodes(&[upstream])), json!({"plugins": plugins}))
-    };
-    let call = external([plugin]);
-    let lenient = with(call.clone(), json!({"allow_degradation": true}));
-    routes([
-        to("/pre", json!({"ext-plugin-pre-req": call})),
-        to("/post", json!({"ext-plugin-post-req": call})),
-        to("/lenient", json!({"ext-plugin-pre-req": lenient})),
-        to("/plain", json!({})),
-    ])
-}
-
-#[track_caller]
-fn assert_failed(response: &Response, phase: &str, kind: &str) {
-    let expected = format!("503 Service Unavailable: {phase}: {kind}");
-    assert_eq!((response.status, error_msg(response)), (503, expected));
-}
-
-/// Makes sure that calls fail with this kind, that the upstream is not asked
-/// then, and that whoever does not insist on the call is served.
-#[track_caller]
-fn assert_calls_fail(gateway: &Gateway, upstream: &Upstream, kind: &str) {
-    let hits = upstream.hits();
-    assert_failed(&gateway.get("/pre").send(), "ext-plugin-pre-req", kind);
-    assert_failed(
-        &gateway.post("/post").body("x").send(),
-        "ext-plugin-post-req",
-        kind,
-    );
-    assert_eq!(upstream.hits(), hits, "the upstream was asked");
-    assert_eq!(gateway.get("/plain").send().status, 200);
-    assert_eq!(gateway.get("/lenient").send().status, 200);
-}
-
-/// A gateway whose runner is started by these words, with a short time to
-/// connect.
-fn started_by(cmd: &Value, upstream: &Upstream) -> Gateway {
-    let runner = json!({"cmd": cmd, "timeout": {"connect": 200}});
-    gateway()
-        .config(json!({"ext-plugin": runner}))
-        .routes(every_policy(upstream))
-        .start()
-}
-
-#[test]
-fn a_runner_that_cannot_be_started_is_named_with_the_error_and_the_remedy() {
-    let upstream = Upstream::echo();
-    for (cmd, error, remedy) in [
-        (
-            json!(["./no-such-runner", "run"]),
-            "no-such-runner\": there is no such file",
-            "correct `cmd`",
-        ),
-        (
-            json!(["no-such-runner"]),
-            "\"no-such-runner\": there is no such file in",
-            "install it",
-        ),
-        (
-            json!(["./config.yaml"]),
-            "config.yaml\": it is not executable",
-            "chmod +x",
-        ),
-        (
-            json!(["/"]),
-            "\"/\": it is not a regular file",
-            "let `cmd` name the program itself",
-        ),
-    ] {
-        let gateway = started_by(&cmd, &upstream);
-        let line = gateway.wait_log("cannot start");
-        assert!(line.contains("ERROR"), "{line}");
-        assert!(line.contains(error), "{line}");
-        assert!(line.contains(remedy), "{line}");
-        assert!(line.contains("runner=\"default\""), "{line}");
-        assert_calls_fail(&gateway, &upstream, "unavailable");
-        assert!(gateway.runners().is_empty());
-    }
-}
-
-#[test]
-fn a_runner_that_can_be_started_later_is() {
-    let upstream = Upstream::echo();
-    let gateway = started_by(&json!(["sh", "./later.sh"]), &upstream);
-    gateway.wait_log("exited");
-    assert_calls_fail(&gateway, &upstream, "unavailable");
-    let script = format!("exec '{OUTRIGGER}' demo-runner\n");
-    std::fs::write(gateway.folder().join("later.sh"), script).unwrap();
-    gateway.wait_log("listens on");
-    let response = gateway.get("/pre").send();
-    assert_failed(&response, "ext-plugin-pre-req", "refused");
-}
-
-#[test]
-fn a_runner_that_does_not_listen_is_unavailable() {
-    let upstream = Upstream::echo();
-    let gateway = started_by(&json!(["sleep", "600"]), &upstream);
-    assert_calls_fail(&gateway, &upstream, "unavailable");
-    let line = gateway.wait_log("does not listen after");
-    assert!(line.contains("APISIX_LISTEN_ADDRESS=unix:/"), "{line}");
-}
-
-#[test]
-fn a_runner_that_exits_at_once_is_unavailable() {
-    let upstream = Upstream::echo();
-    let gateway = started_by(
-        &json!(["sh", "-c", "echo no licence >&2; exit 7"]),
-        &upstream,
-    );
-    assert_calls_fail(&gateway, &upstream, "unavailable");
-    gateway.wait_log("no licence");
-    gateway.wait_log("status 7");
-    gateway.wait_log("a new process follows in");
-}
-
-#[test]
-fn without_a_runner_calls_are_unavailable() {
-    let upstream = Upstream::echo();
-    let gateway = gateway().routes(every_policy(&upstream)).start();
-    assert_calls_fail(&gateway, &upstream, "unavailable");
-    gateway.wait_log("set ext-plugin.cmd or ext-plugin.path_for_test in config.yaml");
-}
-
-#[test]
-fn nobody_at_path_for_test_is_unavailable_until_there_is_somebody() {
-    let upstream = Upstream::echo();
-    let runner = Scripted::start();
-    let elsewhere = runner.path().with_extension("later");
-    let settings = json!({"path_for_test": elsewhere, "timeout": {"connect": 200}});
-    let gateway = gateway()
-        .config(json!({"ext-plugin": settings}))
-        .routes(every_policy(&upstream))
-        .start();
-    assert_calls_fail(&gateway, &upstream, "unavailable");
-    std::fs::hard_link(runner.path(), &elsewhere).unwrap();
-    assert_eq!(gateway.get("/pre").send().status, 200);
-}
+use crate::support::{external, nodes, plugin, route, routes, with};
 
 /// A scripted runner, a gateway that calls it, and their upstream, after a
 /// first request that went well.
@@ -468,6 +322,42 @@ fn a_clients_fault_is_not_made_good_by_leniency() {
         }
     }
     assert_eq!(upstream.hits(), 0);
+}
+
+#[test]
+fn a_request_that_goes_on_without_the_runner_keeps_its_body() {
+    let (runner, gateway, upstream) = scripted();
+    for asking in [Answer::new(), Answer::new().ask(Info::ReqBody)] {
+        runner.always(RpcType::HttpReqCall, asking.close());
+        gateway.post("/lenient").body("whole").send();
+        assert_eq!(upstream.last().body, b"whole");
+        gateway.post("/lenient").chunked(["in ", "chunks"]).send();
+        assert_eq!(upstream.last().body, b"in chunks");
+    }
+}
+
+#[test]
+fn a_body_that_does_not_fit_the_protocol_is_too_large_where_it_is_asked_for() {
+    let (runner, gateway, upstream) = scripted();
+    let body = vec![b'x'; 17 << 20];
+    assert_eq!(gateway.post("/pre").body(body.clone()).send().status, 200);
+    assert!(upstream.last().body == body, "nobody asked, so it streams");
+    runner.always(
+        RpcType::HttpReqCall,
+        Answer::new().ask(Info::ReqBody).reply(),
+    );
+    let hits = upstream.hits();
+    assert_eq!(gateway.post("/pre").body(body.clone()).send().status, 413);
+    assert_eq!(
+        gateway
+            .post("/pre")
+            .chunked(body.chunks(1 << 20))
+            .send()
+            .status,
+        413
+    );
+    assert_eq!(upstream.hits(), hits);
+    assert_eq!(gateway.post("/pre").body("x").send().status, 200);
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use outrigger_harness::{Gateway, GatewayBuilder, Signal, Traffic, Upstream, eventually};
+use outrigger_a6::RpcType;
+use outrigger_harness::{Gateway, GatewayBuilder, Process, Signal, Traffic, Upstream, eventually};
 use serde_json::{Value, json};
 
-use crate::runners::demo_runner;
-use crate::support::{OUTRIGGER, external, gateway, nodes, plugin, route, routes, with};
+use crate::runners::{Scripted, demo_runner};
+use crate::support::{OUTRIGGER, error_msg, external, gateway, nodes, plugin, route, routes, with};
 
 /// Routes to `upstream`: `/plugin/*` with a plugin of the demo runner that
 /// leaves a mark, everything else without.
@@ -71,6 +72,68 @@ fn requests_wait_for_a_runner_that_is_just_being_replaced() {
         eventually("it is dead", || !runners[0].is_alive());
         assert_marked(&gateway, &upstream);
     }
+}
+
+#[test]
+fn calls_in_flight_when_the_runner_dies_are_answered_and_the_next_ones_work() {
+    let upstream = Upstream::echo();
+    let wait = external([plugin("wait", json!({"ms": 1000}))]);
+    let wait = with(
+        route("/wait", nodes(&[&upstream])),
+        json!({"plugins": {"ext-plugin-pre-req": wait}}),
+    );
+    let mut routes = marked_and_plain(&upstream);
+    routes["routes"].as_array_mut().unwrap().push(wait);
+    let gateway = demo_runner().routes(routes).start();
+    assert_marked(&gateway, &upstream);
+    let runner = gateway.wait_runners(1)[0];
+    let client = gateway.client();
+    let idle = sockets(runner);
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..5)
+            .map(|_| scope.spawn(|| client.get("/wait").send()))
+            .collect();
+        // One of them may have taken the connection that was there.
+        eventually("they are in the runner", || sockets(runner) >= idle + 4);
+        runner.signal(Signal::KILL);
+        for response in waiting {
+            let response = response.join().unwrap();
+            // What came on a connection that was idle before is sent again.
+            if response.status != 200 {
+                let expected = "503 Service Unavailable: ext-plugin-pre-req: closed";
+                assert_eq!(error_msg(&response), expected);
+            }
+        }
+    });
+    assert_marked(&gateway, &upstream);
+}
+
+/// How many sockets a process has open.
+fn sockets(process: Process) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", process.pid())).unwrap();
+    let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok());
+    targets
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
+#[test]
+fn every_worker_calls_the_runner_and_none_prepares_what_another_has() {
+    let upstream = Upstream::echo();
+    let runner = Scripted::start();
+    let call = json!({"plugins": {"ext-plugin-pre-req": external([plugin("any", json!({}))])}});
+    let gateway = runner
+        .gateway()
+        .config("outrigger: {workers: 4}")
+        .routes(routes([with(route("/*", nodes(&[&upstream])), call)]))
+        .start();
+    for _ in 0..40 {
+        assert_eq!(gateway.get("/hello").send().status, 200);
+    }
+    // Which of them gets a connection is the kernel's choice: of forty, one
+    // gets all in one of 10^23 runs.
+    assert!(upstream.accepted() > 1, "one worker did it all");
+    assert_eq!(runner.received_of(RpcType::PrepareConf).len(), 1);
 }
 
 /// Sends SIGHUP and waits until another runner is ready.

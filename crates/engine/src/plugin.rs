@@ -174,6 +174,12 @@ impl Chain {
         }
     }
 
+    /// Whether any plugin has a part in the request phases.
+    #[must_use]
+    pub fn acts_on_requests(&self) -> bool {
+        !(self.rewrite.is_empty() && self.access.is_empty())
+    }
+
     /// Runs the request phases.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ impl Start {
             settings: self.settings,
             current: Current::new(self.snapshot),
             engine: EngineWorker::new(),
-            pool: Rc::new(Pool::default()),
+            pool: Rc::new(Pool::new()),
             drain: Rc::new(Drain::default()),
         });
         let accepting: Vec<_> = self

@@ -47,8 +47,14 @@ pub(crate) async fn ask(
         progress,
     };
     let mut tried = Vec::new();
+    // Only plugins can have taken time so far.
+    let mut now = if route.chain.acts_on_requests() {
+        Instant::now()
+    } else {
+        exchange.started
+    };
     loop {
-        let failure = match asking.node(exchange, node).await {
+        let failure = match asking.node(exchange, node, now).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
@@ -64,6 +70,7 @@ pub(crate) async fn ask(
             return Err(failure.refusal);
         };
         (index, node) = next;
+        now = Instant::now();
     }
 }
 
@@ -93,25 +100,32 @@ impl Failure {
 }
 
 impl Asking<'_> {
-    async fn node(&self, exchange: &mut Exchange, node: &Node) -> Result<Response, Failure> {
+    async fn node(
+        &self,
+        exchange: &mut Exchange,
+        node: &Node,
+        mut now: Instant,
+    ) -> Result<Response, Failure> {
         let mut request = self.request(exchange, node)?;
-        // Not much time has passed since the request began, unless it was spent on another node.
-        let mut reused = self.worker.pool.take(&node.address, exchange.started);
+        let mut reused = self.worker.pool.take(&node.address, now);
         loop {
             let fresh = reused.is_none();
             let mut link = match reused.take() {
                 Some(link) => link,
-                None => self.connect(exchange, &node.address, &mut request).await?,
+                None => {
+                    let link = self.connect(exchange, &node.address, &mut request).await?;
+                    now = Instant::now();
+                    link
+                }
             };
             exchange.upstream.address = Some(link.peer);
             let spare = request.body().replay();
-            match self.head(&mut link, request).await {
+            match self.head(&mut link, request, now).await {
                 // Nobody asked to leave HTTP: the request's Upgrade field stays here.
                 Ok(head) if head.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Err(self.failure(exchange, &Lost::Broken, spare));
                 }
                 Ok(head) => {
-                    link.idle_since = Instant::now();
                     exchange.upstream.status = Some(head.status());
                     // Plugins of the response phase may ask for it, where it is still there.
                     exchange.body = spare.unwrap_or_default();
@@ -210,11 +224,12 @@ impl Asking<'_> {
         &self,
         link: &mut Link,
         request: Request<Body>,
+        now: Instant,
     ) -> impl Future<Output = Result<http::Response<Incoming>, Lost>> {
         let Timeout { read, send, .. } = self.route.timeout;
         let streams = matches!(request.body(), Body::Stream(_));
         let limit = if streams { read.max(send) } else { read };
-        link.send(request, limit, || self.progress.last_part())
+        link.send(request, now, limit, || self.progress.last_part())
     }
 
     fn response(

@@ -39,8 +39,8 @@ pub(crate) struct Link {
     pub(crate) alarm: Alarm,
     /// How many responses have come on it.
     pub(crate) served: u64,
-    /// When it was last put aside.
-    pub(crate) idle_since: std::time::Instant,
+    /// About when it was last in use.
+    pub(crate) last_used: std::time::Instant,
     pub(crate) peer: SocketAddr,
 }
 
@@ -55,7 +55,7 @@ impl Link {
             bell: Bell::new(),
             alarm: Alarm::new(Instant::now()),
             served: 0,
-            idle_since: std::time::Instant::now(),
+            last_used: std::time::Instant::now(),
             peer,
         })
     }
@@ -88,16 +88,18 @@ impl Link {
     }
 
     /// Sends a request and drives the connection until the response's head is
-    /// there. `limit` counts from now, or from when `last_part` says that a part
+    /// there. `limit` counts from `now`, or from when `last_part` says that a part
     /// of the request's body last came. Not cancel-safe: dropped midway, the link
     /// is of no more use.
     pub(crate) fn send(
         &mut self,
         request: Request<Body>,
+        now: std::time::Instant,
         limit: Duration,
         last_part: impl Fn() -> Option<Instant>,
     ) -> impl Future<Output = Result<Response<Incoming>, Lost>> {
-        self.alarm.set(Instant::now() + limit);
+        self.last_used = now;
+        self.alarm.set(Instant::from_std(now) + limit);
         // Sent here and not by the future, which would have to carry it.
         let answer = self.sender.try_send_request(request);
         async move {

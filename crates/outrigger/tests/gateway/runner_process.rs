@@ -64,14 +64,25 @@ fn a_runner_killed_with_sigkill_is_back_and_other_routes_never_noticed() {
 #[test]
 fn requests_wait_for_a_runner_that_is_just_being_replaced() {
     let upstream = Upstream::echo();
-    let gateway = demo_runner().routes(marked_and_plain(&upstream)).start();
+    let patient = json!({"cmd": [OUTRIGGER, "demo-runner"], "timeout": {"connect": 20_000}});
+    let gateway = gateway()
+        .config(json!({"ext-plugin": patient}))
+        .routes(marked_and_plain(&upstream))
+        .start();
     assert_marked(&gateway, &upstream);
     for _ in 0..3 {
-        let runners = gateway.wait_runners(1);
-        runners[0].signal(Signal::KILL);
-        eventually("it is dead", || !runners[0].is_alive());
+        kill_runner(&gateway);
         assert_marked(&gateway, &upstream);
     }
+}
+
+/// Kills the only runner, and waits until the gateway knows.
+#[track_caller]
+fn kill_runner(gateway: &Gateway) {
+    let runners = gateway.wait_runners(1);
+    let mark = gateway.log().mark();
+    runners[0].signal(Signal::KILL);
+    gateway.log().wait_after(mark, "signal 9 (SIGKILL)");
 }
 
 #[test]
@@ -246,16 +257,19 @@ fn the_runner_may_be_told_where_to_listen() {
     let upstream = Upstream::echo();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("mine.sock");
+    let runner = json!({
+        "cmd": [OUTRIGGER, "demo-runner"],
+        "path_for_test": socket,
+        "timeout": {"connect": 20_000},
+    });
     let gateway = gateway()
-        .config(json!({"ext-plugin": {"cmd": [OUTRIGGER, "demo-runner"], "path_for_test": socket}}))
+        .config(json!({"ext-plugin": runner}))
         .routes(marked_and_plain(&upstream))
         .start();
     assert_marked(&gateway, &upstream);
     assert!(socket.exists());
     // On a path that is not fresh each time, one has to go before the next comes.
-    let old = gateway.wait_runners(1);
-    old[0].signal(Signal::KILL);
-    eventually("it is dead", || !old[0].is_alive());
+    kill_runner(&gateway);
     assert_marked(&gateway, &upstream);
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn run(seconds: u64, target: Option<&str>) -> Result<(), String> {
         .ok_or("xtask is in no workspace")?;
     let fuzz = root.join("fuzz");
     let binaries = build(&fuzz)?;
-    let golden = golden(&root)?;
+    let golden = golden(root)?;
     let mut crashed = Vec::new();
     for (name, ty) in chosen {
         let corpus = fuzz.join("corpus").join(name);

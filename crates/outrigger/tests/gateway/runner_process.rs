@@ -211,7 +211,7 @@ fn a_runner_gets_the_declared_environment_and_no_more() {
     let gateway = telling_its_environment()
         .env("PASSED", "from outside")
         .env("HIDDEN", "hidden-value")
-        .env("HOME", "/home/gate")
+        .env("HOME", "/srv/gate")
         .without_env("ABSENT")
         .start();
     gateway.wait_log("[stderr] end".trim_start_matches("[stderr] "));
@@ -222,7 +222,7 @@ fn a_runner_gets_the_declared_environment_and_no_more() {
     for line in [
         "PASSED=from outside",
         "GIVEN=a=b c",
-        "HOME=/home/gate",
+        "HOME=/srv/gate",
         "PATH=",
         "APISIX_CONF_EXPIRE_TIME=3600",
     ] {

@@ -40,8 +40,8 @@ impl Alarm {
         if self.waker.as_ref().is_some_and(known) && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }
-        // Going off forgets the waker, and so does polling for want of the
-        // task's budget, hence without one.
+        // A sleep that went off has forgotten its waker; one that is polled
+        // when the task's budget is used up would not take it, hence no budget.
         self.waker = None;
         loop {
             if Pin::new(&mut unconstrained(self.sleep.as_mut()))

@@ -274,7 +274,7 @@ fn a_connection_is_idle_for_so_long_and_no_longer() {
     let upstream = Upstream::echo();
     let gateway = gateway_with_pool(&upstream, json!({"idle_timeout": 0.2}));
     gateway.get("/hello").send();
-    assert_eq!(upstream.open_connections(), 1);
+    assert_eq!(upstream.accepted(), 1);
     eventually("it is closed", || upstream.open_connections() == 0);
     assert_eq!(gateway.get("/hello").send().status, 200);
 }

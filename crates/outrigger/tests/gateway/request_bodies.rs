@@ -212,16 +212,17 @@ fn an_early_answer_waits_for_a_client_that_first_sends_everything() {
 #[test]
 fn a_slow_upload_is_not_taken_for_a_slow_upstream() {
     let upstream = Upstream::echo();
-    let impatient = with(nodes(&[&upstream]), timeout(0.4));
+    let impatient = with(nodes(&[&upstream]), timeout(1.0));
     let gateway = gateway().routes(routes([route("/*", impatient)])).start();
     let mut connection = gateway.client().connection();
-    connection.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n");
-    for byte in b"slowness" {
-        // The client's own pace: twice the upstream's limit altogether.
-        thread::sleep(Duration::from_millis(100));
+    connection.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n");
+    for byte in b"slow and good" {
+        // The client's own pace: longer than the upstream's limit altogether,
+        // and from one byte to the next far from it.
+        thread::sleep(Duration::from_millis(120));
         connection.write(&[*byte]);
     }
-    assert_eq!(connection.read_response("POST").text(), "slowness");
+    assert_eq!(connection.read_response("POST").text(), "slow and good");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 pub mod args;
 pub mod body;
 pub mod exchange;
+pub mod expr;
 mod forwarded;
 pub mod headers;
 pub mod host_name;

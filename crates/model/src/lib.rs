@@ -14,6 +14,7 @@
 //! This crate deliberately knows no file format but JSON's values, does no I/O,
 //! and matches no requests.
 
+pub mod expr;
 pub mod limits;
 pub mod read;
 

@@ -27,3 +27,8 @@ pub const KEEPALIVE: i64 = u32::MAX as i64;
 /// A name in a fault is the nearest known one only if it is at least this
 /// similar to what was written (Jaro-Winkler, from 0 to 1); ours.
 pub const SIMILARITY: f64 = 0.8;
+/// Deepest nesting of an expression (`vars`); ours.
+pub const EXPR_DEPTH: usize = 32;
+/// Memory that one compiled regular expression of an expression may take, in
+/// bytes; ours.
+pub const EXPR_REGEX_BYTES: usize = 1024 * 1024;

@@ -25,7 +25,9 @@ use outrigger_a6::{
     ConfToken, Decode as _, Encoder, Entries, Entry, FrameDecoder, Method, RpcType, http_req_call,
     prepare_conf,
 };
-use outrigger_host::{Answers, BodyError, CallError, Conf, Connections, Runner, Timeouts};
+use outrigger_host::{
+    Answers, BodyError, CallError, CallOptions, Conf, Connections, Runner, Settings,
+};
 use tokio::task::LocalSet;
 
 struct NoAnswers;
@@ -59,12 +61,7 @@ fn main() {
         }
     });
 
-    let runner = Runner::new(
-        "demo",
-        Timeouts::default(),
-        Duration::from_secs(3600),
-        Arc::new(()),
-    );
+    let runner = Runner::new("demo", Settings::default(), Arc::new(()));
     runner.listening(socket);
     let conf = Conf::new("demo".to_owned(), vec![("say".to_owned(), "{}".to_owned())]);
     let connections = Rc::new(Connections::new());
@@ -125,8 +122,16 @@ async fn call(connections: &Connections, runner: &Runner, conf: &Conf) -> Result
         ..Default::default()
     };
     connections
-        .request_call(runner, conf, None, request, &mut NoAnswers, |_| ())
+        .request_call(
+            runner,
+            conf,
+            &CallOptions::default(),
+            request,
+            &mut NoAnswers,
+            |_| (),
+        )
         .await
+        .1
 }
 
 fn serve(mut stream: UnixStream) {

@@ -31,8 +31,10 @@ pub(crate) struct Connection {
     outbox: Outbox,
     /// The runner does not take, or does not send, anything more.
     broken: bool,
-    /// Whether a byte came since the call began.
-    heard: bool,
+    /// Bytes that were taken by the socket since the call began.
+    sent: u64,
+    /// Bytes that came since the call began.
+    received: u64,
     /// Whether it was idle before this call.
     reused: bool,
     idle_since: Instant,
@@ -81,7 +83,8 @@ impl Connection {
             decoder: FrameDecoder::new(),
             outbox: Outbox::default(),
             broken: false,
-            heard: false,
+            sent: 0,
+            received: 0,
             reused: false,
             idle_since: Instant::now(),
             send_buffer: SEND_BUFFER_DEFAULT,
@@ -107,7 +110,17 @@ impl Connection {
     /// Whether the runner may have closed it before this call, and the call be
     /// none the worse for it.
     pub(crate) fn may_have_been_dead(&self) -> bool {
-        self.reused && !self.heard
+        self.reused && self.received == 0
+    }
+
+    /// How many bytes the socket took since the call began.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How many bytes came since the call began.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received
     }
 
     /// Whether it was idle before this call.
@@ -134,7 +147,10 @@ impl Connection {
         }
         let written = self.stream.try_write(frame);
         match written {
-            Ok(written) => self.outbox.bytes.extend_from_slice(&frame[written..]),
+            Ok(written) => {
+                self.sent += written as u64;
+                self.outbox.bytes.extend_from_slice(&frame[written..]);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.outbox.bytes.extend_from_slice(frame);
             }
@@ -197,7 +213,7 @@ impl Connection {
         self.decoder.trim();
         self.idle_since = now;
         self.reused = true;
-        self.heard = false;
+        (self.sent, self.received) = (0, 0);
         self.close_reason = CloseReason::Stopped;
     }
 
@@ -212,7 +228,10 @@ impl Connection {
         while !self.outbox.is_empty() {
             let stream = Pin::new(&mut self.stream);
             match ready!(stream.poll_write(cx, self.outbox.unsent())) {
-                Ok(written) => self.outbox.sent += written,
+                Ok(written) => {
+                    self.outbox.sent += written;
+                    self.sent += written as u64;
+                }
                 Err(error) => self.write_failed(error, during)?,
             }
         }
@@ -229,7 +248,7 @@ impl Connection {
         let received = ready!(pin!(self.stream.read_buf(self.decoder.buffer())).poll(cx));
         Poll::Ready(match received {
             Ok(received) => {
-                self.heard |= received > 0;
+                self.received += received as u64;
                 Ok(received)
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),

@@ -1,7 +1,6 @@
 //! A worker's connections to runners, and the calls on them.
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
 
 use outrigger_a6::{Encode, Encoder, extra_info, http_req_call, http_resp_call};
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +12,7 @@ use crate::extra_info::Question;
 use crate::limits::LONGEST_TIME;
 use crate::pool::{Place, Pools};
 use crate::token::Token;
-use crate::{Answers, CallError, CloseReason, Conf, Event, Runner, Stage};
+use crate::{Answers, CallError, CallOptions, CallStats, CloseReason, Conf, Event, Runner, Stage};
 
 /// A worker's connections to runners: as many as it has calls under way, and
 /// some idle ones. They stay on the worker's thread.
@@ -32,7 +31,7 @@ struct Job<'a, K: Kind> {
     runner: &'a Runner,
     conf: &'a Conf,
     request: K::Request<'a>,
-    time_limit: Duration,
+    options: &'a CallOptions,
 }
 
 impl Connections {
@@ -43,10 +42,8 @@ impl Connections {
 
     /// Has a request pass through the plugins of `conf` in `runner`.
     ///
-    /// The call may take `time_limit`, or what the runner is configured with,
-    /// from its first sending on. In `request`, `id` and `conf_token` are
-    /// filled in here. `on_reply` takes from the runner's answer what is to
-    /// stay.
+    /// In `request`, `id` and `conf_token` are filled in here. `on_reply` takes
+    /// from the runner's answer what is to stay.
     ///
     /// # Errors
     /// [`CallError`]; `on_reply` was not called then.
@@ -54,19 +51,16 @@ impl Connections {
         &self,
         runner: &Runner,
         conf: &Conf,
-        time_limit: Option<Duration>,
+        options: &CallOptions,
         request: http_req_call::Request<'_>,
         answers: &mut A,
         on_reply: impl FnOnce(http_req_call::Response<'_>) -> R,
-    ) -> Result<R, CallError> {
-        let time_limit = time_limit
-            .unwrap_or(runner.timeouts().call)
-            .min(LONGEST_TIME);
+    ) -> (CallStats, Result<R, CallError>) {
         let job = Job::<RequestCall> {
             runner,
             conf,
             request,
-            time_limit,
+            options,
         };
         self.call(&job, answers, on_reply).await
     }
@@ -80,19 +74,16 @@ impl Connections {
         &self,
         runner: &Runner,
         conf: &Conf,
-        time_limit: Option<Duration>,
+        options: &CallOptions,
         response: http_resp_call::Request<'_>,
         answers: &mut A,
         on_reply: impl FnOnce(http_resp_call::Response<'_>) -> R,
-    ) -> Result<R, CallError> {
-        let time_limit = time_limit
-            .unwrap_or(runner.timeouts().call)
-            .min(LONGEST_TIME);
+    ) -> (CallStats, Result<R, CallError>) {
         let job = Job::<ResponseCall> {
             runner,
             conf,
             request: response,
-            time_limit,
+            options,
         };
         self.call(&job, answers, on_reply).await
     }
@@ -110,16 +101,17 @@ impl Connections {
         job: &Job<'_, K>,
         answers: &mut A,
         on_reply: impl FnOnce(K::Response<'_>) -> R,
-    ) -> Result<R, CallError>
+    ) -> (CallStats, Result<R, CallError>)
     where
         K: Kind,
         A: Answers,
     {
-        let result = self.attempt(job, answers, on_reply).await;
+        let mut stats = CallStats::default();
+        let result = self.attempt(job, answers, on_reply, &mut stats).await;
         if let Err(error) = &result {
             job.runner.shared().event(Event::CallFailed { error });
         }
-        result
+        (stats, result)
     }
 
     async fn attempt<K, A, R>(
@@ -127,57 +119,69 @@ impl Connections {
         job: &Job<'_, K>,
         answers: &mut A,
         on_reply: impl FnOnce(K::Response<'_>) -> R,
+        stats: &mut CallStats,
     ) -> Result<R, CallError>
     where
         K: Kind,
         A: Answers,
     {
+        let time_limit = job.options.time_limit;
+        let time_limit = time_limit
+            .unwrap_or(job.runner.timeouts().call)
+            .min(LONGEST_TIME);
         let place = self.pools.enter(job.runner.shared())?;
+        let timeout = || CallError::Timeout {
+            stage: Stage::Call,
+            after: time_limit,
+        };
         let mut on_reply = Some(on_reply);
         let mut attempts = Attempts::default();
         // Preparing and waiting for a process have time limits of their own,
         // until the call was sent for the first time.
+        let begun = Instant::now();
         let (mut token, mut connection) = ready(job, &place, &mut attempts).await?;
-        let deadline = Instant::now() + job.time_limit;
-        let in_time = async {
-            loop {
-                let sent = self.exchange(job, &token, &mut connection, answers, &mut on_reply);
-                let error = match sent.await {
-                    Ok(result) => {
-                        place.give_back(connection);
-                        return Ok(result);
-                    }
-                    Err(error) => error,
-                };
-                connection.closes_as(CloseReason::Failed);
-                let used = Used {
-                    reused: connection.is_reused(),
-                    unheard: connection.may_have_been_dead(),
-                };
-                drop(connection);
-                match attempts.after(error, used) {
-                    Next::Fail(error) => return Err(error),
-                    Next::NewConnection(error) => {
-                        job.runner
-                            .shared()
-                            .event(Event::CallRepeated { error: &error });
-                    }
-                    Next::NewToken => {
-                        let (key, lost) = (job.conf.key(), token.value());
-                        job.runner
-                            .shared()
-                            .event(Event::TokenLost { key, token: lost });
-                        job.conf.void(&token);
-                    }
+        stats.waited = begun.elapsed();
+        let deadline = Instant::now() + time_limit;
+        loop {
+            stats.attempts += 1;
+            let sent = self.exchange(job, &token, &mut connection, answers, &mut on_reply);
+            let result = timeout_at(deadline, sent).await;
+            stats.sent += connection.sent();
+            stats.received += connection.received_bytes();
+            let error = match result {
+                Ok(Ok(reply)) => {
+                    place.give_back(connection);
+                    return Ok(reply);
                 }
-                (token, connection) = ready(job, &place, &mut attempts).await?;
+                Ok(Err(error)) => error,
+                Err(_) => return Err(timeout()),
+            };
+            connection.closes_as(CloseReason::Failed);
+            let used = Used {
+                reused: connection.is_reused(),
+                unheard: connection.may_have_been_dead(),
+            };
+            drop(connection);
+            match attempts.after(error, used) {
+                Next::Fail(error) => return Err(error),
+                Next::NewConnection(error) => {
+                    job.runner
+                        .shared()
+                        .event(Event::CallRepeated { error: &error });
+                }
+                Next::NewToken => {
+                    let (key, lost) = (job.conf.key(), token.value());
+                    job.runner
+                        .shared()
+                        .event(Event::TokenLost { key, token: lost });
+                    job.conf.void(&token);
+                }
             }
-        };
-        let timeout = CallError::Timeout {
-            stage: Stage::Call,
-            after: job.time_limit,
-        };
-        timeout_at(deadline, in_time).await.unwrap_or(Err(timeout))
+            let again = ready(job, &place, &mut attempts);
+            (token, connection) = timeout_at(deadline, again)
+                .await
+                .unwrap_or_else(|_| Err(timeout()))?;
+        }
     }
 
     /// One sending of a call, and its answer.

@@ -14,6 +14,10 @@ pub const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a call may take, unless configured. As in APISIX.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a runner is told that a configuration lives, unless configured. As
+/// in APISIX.
+pub const CONF_LIFETIME: Duration = Duration::from_secs(3600);
+
 /// Pause before the second try to connect; it doubles with each further try …
 pub(crate) const CONNECT_RETRY_FIRST: Duration = Duration::from_millis(1);
 

@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::connection::Connection;
 use crate::limits::{
-    CALL_TIMEOUT, CONNECT_RETRY_FIRST, CONNECT_RETRY_MAX, CONNECT_TIMEOUT, LONGEST_TIME,
-    PREPARE_TIMEOUT,
+    CALL_TIMEOUT, CONF_LIFETIME, CONNECT_RETRY_FIRST, CONNECT_RETRY_MAX, CONNECT_TIMEOUT,
+    LONGEST_TIME, PREPARE_TIMEOUT,
 };
 use crate::process::Process;
 use crate::{CallError, Event, Observer, Stage};
@@ -44,6 +44,39 @@ impl Default for Timeouts {
     }
 }
 
+/// What a runner is configured with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// What its processes are told in APISIX_CONF_EXPIRE_TIME.
+    pub conf_lifetime: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeouts: Timeouts::default(),
+            conf_lifetime: CONF_LIFETIME,
+        }
+    }
+}
+
+impl Settings {
+    /// The same with times that can be added to a point in time.
+    fn bounded(mut self) -> Self {
+        let Timeouts {
+            connect,
+            prepare,
+            call,
+        } = &mut self.timeouts;
+        for time in [connect, prepare, call, &mut self.conf_lifetime] {
+            *time = (*time).min(LONGEST_TIME);
+        }
+        self
+    }
+}
+
 /// One configured runner, shared by all workers. When it is dropped, no new
 /// call can begin; its workers' idle connections are closed when they are next
 /// [swept](crate::Connections::sweep).
@@ -52,27 +85,10 @@ pub struct Runner(Arc<Shared>);
 
 impl Runner {
     /// A runner that is not available until the control thread says so.
-    /// `conf_lifetime` is what the process was told in APISIX_CONF_EXPIRE_TIME.
-    pub fn new(
-        name: &str,
-        timeouts: Timeouts,
-        conf_lifetime: Duration,
-        observer: Arc<dyn Observer>,
-    ) -> Arc<Self> {
-        let Timeouts {
-            connect,
-            prepare,
-            call,
-        } = timeouts;
-        let timeouts = Timeouts {
-            connect: connect.min(LONGEST_TIME),
-            prepare: prepare.min(LONGEST_TIME),
-            call: call.min(LONGEST_TIME),
-        };
+    pub fn new(name: &str, settings: Settings, observer: Arc<dyn Observer>) -> Arc<Self> {
         Arc::new(Self(Arc::new(Shared {
             name: name.into(),
-            timeouts,
-            conf_lifetime: conf_lifetime.min(LONGEST_TIME),
+            settings: ArcSwap::from_pointee(settings.bounded()),
             observer,
             target: ArcSwap::from_pointee(Target {
                 generation: 0,
@@ -84,6 +100,12 @@ impl Runner {
         })))
     }
 
+    /// From now on it has these settings. Calls that wait or are under way go on
+    /// with those they began with.
+    pub fn configure(&self, settings: Settings) {
+        self.0.settings.store(Arc::new(settings.bounded()));
+    }
+
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -91,7 +113,7 @@ impl Runner {
 
     /// Its time limits.
     pub fn timeouts(&self) -> Timeouts {
-        self.0.timeouts
+        self.0.timeouts()
     }
 
     /// From now on calls go to `socket`: that of a new process, or of one that
@@ -119,8 +141,7 @@ impl Drop for Runner {
 /// What a [`Runner`], its connections and its background tasks share.
 pub(crate) struct Shared {
     name: Box<str>,
-    timeouts: Timeouts,
-    conf_lifetime: Duration,
+    settings: ArcSwap<Settings>,
     observer: Arc<dyn Observer>,
     target: ArcSwap<Target>,
     /// Wakes those who wait for another target.
@@ -157,11 +178,11 @@ impl Target {
 
 impl Shared {
     pub(crate) fn timeouts(&self) -> Timeouts {
-        self.timeouts
+        self.settings.load().timeouts
     }
 
     pub(crate) fn conf_lifetime(&self) -> Duration {
-        self.conf_lifetime
+        self.settings.load().conf_lifetime
     }
 
     pub(crate) fn target(&self) -> Guard<Arc<Target>> {
@@ -178,7 +199,7 @@ impl Shared {
     /// [`CallError::NotRunning`] and [`CallError::Connect`], after the time
     /// limit where waiting could help.
     pub(crate) async fn connect(self: &Arc<Self>) -> Result<Connection, CallError> {
-        let give_up = Instant::now() + self.timeouts.connect;
+        let give_up = Instant::now() + self.timeouts().connect;
         let mut pause = CONNECT_RETRY_FIRST;
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -218,7 +239,7 @@ impl Shared {
         generation: u64,
         give_up: Instant,
     ) -> Result<Connection, CallError> {
-        let after = self.timeouts.connect;
+        let after = self.timeouts().connect;
         let opened = timeout_at(give_up, Connection::open(self, socket, generation)).await;
         let opened = opened.map_err(|_| CallError::Timeout {
             stage: Stage::Connect,
@@ -274,7 +295,7 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runner")
             .field("name", &self.name)
-            .field("timeouts", &self.timeouts)
+            .field("settings", &self.settings.load())
             .field("target", &self.target.load())
             .finish_non_exhaustive()
     }

@@ -164,7 +164,11 @@ fn handle(name: &str, timeout: RunnerTimeout, watcher: &Arc<Watcher>) -> Arc<hos
         call,
     };
     let observer: Arc<dyn host::Observer> = Arc::<Watcher>::clone(watcher);
-    host::Runner::new(name, timeouts, CONF_LIFETIME, observer)
+    let settings = host::Settings {
+        timeouts,
+        conf_lifetime: CONF_LIFETIME,
+    };
+    host::Runner::new(name, settings, observer)
 }
 
 fn spec(

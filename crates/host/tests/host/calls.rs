@@ -7,7 +7,7 @@ use bytes::Bytes;
 use outrigger_a6::error::Code;
 use outrigger_a6::extra_info::{Info, Request as Ask};
 use outrigger_a6::{Entries, Entry, Method, RpcType, http_req_call, http_resp_call};
-use outrigger_host::{Answers, BodyError, CallError, Conf};
+use outrigger_host::{Answers, BodyError, CallError, CallOptions, Conf};
 
 use crate::support::{FakeRunner, Host, Known, bytes_of, conf, error, stop};
 
@@ -41,13 +41,13 @@ async fn a_call_carries_the_request_its_conf_and_an_id() {
     };
     let conf = conf("a");
     for _ in 0..2 {
-        let known = &mut Known::default();
+        let (options, known) = (CallOptions::default(), &mut Known::default());
         let called =
             host.connections
-                .request_call(&host.runner, &conf, None, request, known, |reply| {
+                .request_call(&host.runner, &conf, &options, request, known, |reply| {
                     format!("{:?}", reply.action)
                 });
-        let action = called.await.unwrap();
+        let action = called.await.1.unwrap();
         assert!(
             action.contains("Stop") && action.contains("hello"),
             "{action}"
@@ -190,12 +190,13 @@ async fn a_response_call_passes_the_response_and_both_bodies() {
         .response_call(
             &host.runner,
             &conf("a"),
-            None,
+            &CallOptions::default(),
             response,
             &mut known(),
             |reply| String::from_utf8(reply.body.unwrap().to_vec()).unwrap(),
         )
         .await
+        .1
         .unwrap();
     assert_eq!(
         body,
@@ -327,4 +328,23 @@ async fn what_does_not_fit_into_a_frame_is_not_sent() {
         .await
         .unwrap_err();
     assert_eq!(failure.kind(), "too-large");
+}
+
+#[tokio::test]
+async fn a_call_tells_how_often_it_was_sent_and_how_much_went_and_came() {
+    let runner = FakeRunner::calling(|mut peer, frame| async move {
+        peer.ask(Info::ReqBody).await;
+        peer.send_bytes(&stop(frame.id(), "hello")).await;
+        peer
+    });
+    let host = Host::of(&runner);
+    let (conf, options) = (conf("a"), CallOptions::default());
+    for call in 1..=2 {
+        let (stats, result) = host.call_as(&conf, &options, &mut Known::default()).await;
+        result.unwrap();
+        assert_eq!(stats.attempts, 1);
+        let came = bytes_of(&Ask(Info::ReqBody)).len() + stop(call, "hello").len();
+        assert_eq!(stats.received, came as u64, "of this call alone");
+        assert!(stats.sent > 100 && stats.sent < 1000, "{stats:?}");
+    }
 }

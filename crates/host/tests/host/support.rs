@@ -14,7 +14,8 @@ use outrigger_a6::{
     ConfToken, Encode, Encoder, FrameDecoder, RpcType, http_resp_call, prepare_conf,
 };
 use outrigger_host::{
-    Answers, BodyError, CallError, Conf, Connections, Event, Observer, Runner, Timeouts,
+    Answers, BodyError, CallError, CallOptions, CallStats, Conf, Connections, Event, Observer,
+    Runner, Settings, Timeouts,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -379,7 +380,14 @@ impl Host {
     pub(crate) fn with(timeouts: Timeouts) -> Self {
         let log = Arc::new(Log::default());
         let observer: Arc<dyn Observer> = Arc::<Log>::clone(&log);
-        let runner = Runner::new("test", timeouts, HOUR, observer);
+        let runner = Runner::new(
+            "test",
+            Settings {
+                timeouts,
+                conf_lifetime: HOUR,
+            },
+            observer,
+        );
         Self {
             connections: Connections::new(),
             runner,
@@ -406,18 +414,31 @@ impl Host {
         time_limit: Option<Duration>,
         answers: &mut impl Answers,
     ) -> Result<String, CallError> {
-        let runner = &self.runner;
+        let options = CallOptions {
+            time_limit,
+            ..CallOptions::default()
+        };
+        self.call_as(conf, &options, answers).await.1
+    }
+
+    pub(crate) async fn call_as(
+        &self,
+        conf: &Conf,
+        options: &CallOptions,
+        answers: &mut impl Answers,
+    ) -> (CallStats, Result<String, CallError>) {
         self.connections
-            .request_call(runner, conf, time_limit, request(), answers, shown)
+            .request_call(&self.runner, conf, options, request(), answers, shown)
             .await
     }
 
     /// A call of this worker to another runner.
     pub(crate) async fn call_at(&self, runner: &Runner, conf: &Conf) -> Result<String, CallError> {
-        let answers = &mut Known::default();
-        self.connections
-            .request_call(runner, conf, None, request(), answers, shown)
-            .await
+        let (options, answers) = (CallOptions::default(), &mut Known::default());
+        let called =
+            self.connections
+                .request_call(runner, conf, &options, request(), answers, shown);
+        called.await.1
     }
 
     /// What a call fails with.

@@ -10,7 +10,7 @@ use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_host::a6::{ConfToken, http_req_call};
-use outrigger_host::{CallError, Conf as HostConf, Connections, Runner};
+use outrigger_host::{CallError, CallOptions, Conf as HostConf, Connections, Runner};
 use outrigger_model::{Fault, PropertyPath};
 use outrigger_telemetry::repeats::Repeats;
 
@@ -69,7 +69,7 @@ pub(super) struct ExtPlugin {
     pub(super) runner: Arc<Runner>,
     pub(super) conf: Arc<HostConf>,
     allow_degradation: bool,
-    pub(super) timeout: Option<Duration>,
+    timeout: Option<Duration>,
     pub(super) response_headers: ResponseHeaders,
     warnings: Repeats,
 }
@@ -96,6 +96,14 @@ impl ExtPlugin {
             Err(failure) => failure,
         };
         self.failed(&failure).map(|()| Flow::Continue)
+    }
+
+    /// What is said of the plugin's calls where it was configured.
+    pub(super) fn options(&self) -> CallOptions {
+        CallOptions {
+            time_limit: self.timeout,
+            ..CallOptions::default()
+        }
     }
 
     /// Says in the log that a call came to nothing, and whether the request
@@ -154,6 +162,7 @@ impl ExtPlugin {
             headers: (&*told.headers).into(),
             conf_token: ConfToken(0),
         };
+        let options = self.options();
         let connections = exchange.worker.local::<WorkerConnections>();
         let mut answers = FromExchange {
             exchange,
@@ -164,12 +173,12 @@ impl ExtPlugin {
         let call = connections.0.request_call(
             &self.runner,
             &self.conf,
-            self.timeout,
+            &options,
             request,
             &mut answers,
             read,
         );
-        match call.await {
+        match call.await.1 {
             Ok(decision) => decision.map_err(Failure::Answer),
             Err(CallError::Body(error)) => Err(match error.downcast_ref::<BodyError>() {
                 Some(error) => Failure::Client(Refusal::from_request_body(error)),

@@ -59,16 +59,18 @@ impl ExtPlugin {
                 body: &mut response.body,
             }),
         };
+        let options = self.options();
         let connections = exchange.worker.local::<WorkerConnections>();
         let call = connections.0.response_call(
             &self.runner,
             &self.conf,
-            self.timeout,
+            &options,
             request,
             &mut answers,
             |answer| ResponseChange::read(&answer, headers),
         );
         call.await
+            .1
             .map_err(|error: CallError| Failure::Call(error))?
             .map_err(Failure::Answer)
     }

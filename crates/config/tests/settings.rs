@@ -412,7 +412,6 @@ fn what_would_be_missed_is_refused_unless_it_is_off() {
   stream_proxy: {tcp: [9100]}
   delete_uri_tail_slash: true
   normalize_uri_like_servlet: true
-  router: {http: radixtree_uri_with_parameter}
   lua_module_hook: a.b
 nginx_config:
   http: {underscores_in_headers: off, real_ip_header: X-Forwarded-For, real_ip_recursive: 'on',
@@ -430,22 +429,20 @@ etcd: {host: []}
             "5:3: apisix.stream_proxy: there is no stream proxy: remove it",
             "6:3: apisix.delete_uri_tail_slash: is not supported yet: set it to false",
             "7:3: apisix.normalize_uri_like_servlet: is not supported yet: set it to false",
-            "8:12: apisix.router.http: parameters in a uri are not supported yet: use \
-             \"radixtree_uri\"",
-            "9:3: apisix.lua_module_hook: no Lua runs here: use a plugin, in any language, \
+            "8:3: apisix.lua_module_hook: no Lua runs here: use a plugin, in any language, \
              through a runner",
-            "11:10: nginx_config.http.underscores_in_headers: headers with underscores are not \
+            "10:10: nginx_config.http.underscores_in_headers: headers with underscores are not \
              dropped yet: set it to \"on\"",
-            "11:39: nginx_config.http.real_ip_header: client addresses from headers are not \
+            "10:39: nginx_config.http.real_ip_header: client addresses from headers are not \
              supported yet: remove it",
-            "11:72: nginx_config.http.real_ip_recursive: client addresses from headers are not \
+            "10:72: nginx_config.http.real_ip_recursive: client addresses from headers are not \
              supported yet: remove it",
-            "12:10: nginx_config.http.real_ip_from: client addresses from headers are not \
+            "11:10: nginx_config.http.real_ip_from: client addresses from headers are not \
              supported yet: remove it",
-            "13:1: discovery: service discovery is not supported yet: give upstreams nodes",
-            "14:1: wasm: WebAssembly plugins are not supported: use a runner",
-            "15:1: xrpc: xRPC is not supported: remove it",
-            "16:1: etcd: this key of APISIX 2 is not supported: see `deployment`",
+            "12:1: discovery: service discovery is not supported yet: give upstreams nodes",
+            "13:1: wasm: WebAssembly plugins are not supported: use a runner",
+            "14:1: xrpc: xRPC is not supported: remove it",
+            "15:1: etcd: this key of APISIX 2 is not supported: see `deployment`",
         ],
     );
     let settings = with(

@@ -6,14 +6,25 @@
 //! prefix and a longer prefix before a shorter; only between routes with the
 //! same host and path does `priority` decide, then their order. With
 //! `radixtree_uri` the path is looked at first, and the host is one more
-//! condition. A candidate whose other conditions fail gives way to the next.
+//! condition. A candidate whose other conditions (methods, addresses, `vars`)
+//! fail gives way to the next.
 
+mod parameters;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::Method;
-use outrigger_model::{HostPattern, MethodSet, UriPattern};
+use outrigger_model::expr::Expr;
+use outrigger_model::{Cidr, HostPattern, MethodSet, UriPattern};
 
+use crate::expr;
 use crate::prefix_map::PrefixMap;
+use parameters::Parameters;
+
+pub(crate) use parameters::Captured;
 
 /// Which of path and host is looked at first (`apisix.router.http`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +34,9 @@ pub enum Mode {
     HostThenUri,
     /// `radixtree_uri`
     UriThenHost,
+    /// `radixtree_uri_with_parameter`: also takes `:name` and `*name` in a path
+    /// for parameters.
+    UriWithParameters,
 }
 
 /// What the router needs to know of a route.
@@ -30,16 +44,33 @@ pub(crate) struct RouteKey<'a> {
     pub(crate) uris: &'a [UriPattern],
     pub(crate) hosts: &'a [HostPattern],
     pub(crate) methods: MethodSet,
+    pub(crate) remote_addrs: &'a [Cidr],
+    pub(crate) vars: Option<&'a Expr>,
     pub(crate) priority: i64,
 }
 
+/// What the router looks at of a request.
+pub(crate) struct Wanted<'a> {
+    /// Normalised.
+    pub(crate) host: &'a str,
+    /// Decoded and normalised.
+    pub(crate) path: &'a [u8],
+    pub(crate) method: &'a Method,
+    /// The client's address.
+    pub(crate) remote: IpAddr,
+    /// The values of variables, by name.
+    pub(crate) vars: &'a dyn Fn(&str) -> Option<Cow<'a, [u8]>>,
+}
+
 /// Where a match was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Index of the route among those that the router was built from.
     pub(crate) route: usize,
     /// Index of the pattern among the route's `uris`.
     pub(crate) uri: usize,
+    /// The pattern's parameters; none in most modes.
+    pub(crate) captured: Captured,
 }
 
 #[derive(Debug)]
@@ -56,8 +87,14 @@ impl Router {
         let mut wildcard: HashMap<Vec<u8>, Table> = HashMap::new();
         let mut no_host = Table::default();
         for (route, key) in routes.into_iter().enumerate() {
-            if mode == Mode::UriThenHost || key.hosts.is_empty() {
-                no_host.add(route, &key, key.hosts);
+            let conditions = Conditions::of(&key);
+            let kind = Kind {
+                mode,
+                route,
+                conditions: &conditions,
+            };
+            if mode != Mode::HostThenUri || key.hosts.is_empty() {
+                no_host.add(&kind, &key, key.hosts);
                 continue;
             }
             for host in key.hosts {
@@ -68,7 +105,7 @@ impl Router {
                     }
                     HostPattern::Any => wildcard.entry(Vec::new()).or_default(),
                 };
-                table.add(route, &key, &[]);
+                table.add(&kind, &key, &[]);
             }
         }
         Router {
@@ -85,12 +122,11 @@ impl Router {
         }
     }
 
-    /// The route for a request; `host` normalised, `path` decoded and
-    /// normalised.
-    pub(crate) fn find(&self, host: &str, path: &[u8], method: &Method) -> Option<Found> {
-        let request = Wanted { host, path, method };
+    /// The route for a request.
+    pub(crate) fn find(&self, request: &Wanted<'_>) -> Option<Found> {
+        let host = request.host;
         if let Some(uris) = self.exact_hosts.get(host.as_bytes())
-            && let Some(found) = uris.find(&request)
+            && let Some(found) = uris.find(request)
         {
             return Some(found);
         }
@@ -99,19 +135,13 @@ impl Router {
             let found = self
                 .wildcard_hosts
                 .prefixes_of(&reversed)
-                .find_map(|uris| uris.find(&request));
+                .find_map(|uris| uris.find(request));
             if found.is_some() {
                 return found;
             }
         }
-        self.no_host.find(&request)
+        self.no_host.find(request)
     }
-}
-
-struct Wanted<'a> {
-    host: &'a str,
-    path: &'a [u8],
-    method: &'a Method,
 }
 
 /// The routes of one host by path.
@@ -126,8 +156,7 @@ impl Uris {
         let first = |candidates: &Vec<Candidate>| {
             candidates
                 .iter()
-                .find(|candidate| candidate.admits(request))
-                .map(|c| c.found)
+                .find_map(|candidate| candidate.found_by(request))
         };
         if let Some(found) = self.exact.get(request.path).and_then(first) {
             return Some(found);
@@ -138,35 +167,95 @@ impl Uris {
 
 #[derive(Debug)]
 struct Candidate {
-    found: Found,
+    route: usize,
+    uri: usize,
     priority: i64,
     methods: MethodSet,
     /// Hosts that are still to be checked; empty: none.
     hosts: Vec<HostPattern>,
-    /// A pattern with an asterisk in the middle, still to be checked.
-    glob: Option<outrigger_model::Glob>,
+    /// What of its pattern is still to be checked.
+    path: RestOfPath,
+    conditions: Option<Arc<Conditions>>,
+}
+
+#[derive(Debug)]
+enum RestOfPath {
+    Nothing,
+    /// It has an asterisk in the middle.
+    Glob(outrigger_model::Glob),
+    Parameters(Parameters),
+}
+
+/// What few routes ask of a request.
+#[derive(Debug)]
+struct Conditions {
+    remote_addrs: Vec<Cidr>,
+    vars: Option<Expr>,
+}
+
+impl Conditions {
+    fn of(key: &RouteKey<'_>) -> Option<Arc<Self>> {
+        let vars = key
+            .vars
+            .filter(|expr| !matches!(expr, Expr::All(all) if all.is_empty()));
+        (!key.remote_addrs.is_empty() || vars.is_some()).then(|| {
+            Arc::new(Self {
+                remote_addrs: key.remote_addrs.to_vec(),
+                vars: vars.cloned(),
+            })
+        })
+    }
+
+    fn hold(&self, request: &Wanted<'_>) -> bool {
+        let from = |range: &Cidr| range.contains(request.remote);
+        (self.remote_addrs.is_empty() || self.remote_addrs.iter().any(from))
+            && self
+                .vars
+                .as_ref()
+                .is_none_or(|vars| expr::matches(vars, &request.vars))
+    }
 }
 
 impl Candidate {
-    fn admits(&self, request: &Wanted<'_>) -> bool {
-        self.methods.admits(request.method)
-            && self
-                .glob
-                .as_ref()
-                .is_none_or(|glob| glob.matches(request.path))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(request.host)))
+    fn found_by(&self, request: &Wanted<'_>) -> Option<Found> {
+        let host = |host: &HostPattern| host.matches(request.host);
+        if !self.methods.admits(request.method)
+            || !(self.hosts.is_empty() || self.hosts.iter().any(host))
+        {
+            return None;
+        }
+        let captured = match &self.path {
+            RestOfPath::Nothing => Captured::new(),
+            RestOfPath::Glob(glob) => glob.matches(request.path).then(Captured::new)?,
+            RestOfPath::Parameters(parameters) => parameters.capture(request.path)?,
+        };
+        let conditions = self.conditions.as_ref();
+        conditions
+            .is_none_or(|conditions| conditions.hold(request))
+            .then_some(Found {
+                route: self.route,
+                uri: self.uri,
+                captured,
+            })
     }
 
     /// Higher priority first, then what says more, then the order of routes.
-    fn rank(&self) -> (std::cmp::Reverse<i64>, bool, bool, usize) {
-        let priority = std::cmp::Reverse(self.priority);
+    fn rank(&self) -> (std::cmp::Reverse<i64>, bool, bool, bool, usize) {
         (
-            priority,
+            std::cmp::Reverse(self.priority),
             self.hosts.is_empty(),
-            self.glob.is_none(),
-            self.found.route,
+            matches!(self.path, RestOfPath::Nothing),
+            self.conditions.is_none(),
+            self.route,
         )
     }
+}
+
+/// What the patterns of one route have in common.
+struct Kind<'a> {
+    mode: Mode,
+    route: usize,
+    conditions: &'a Option<Arc<Conditions>>,
 }
 
 #[derive(Default)]
@@ -176,29 +265,32 @@ struct Table {
 }
 
 impl Table {
-    fn add(&mut self, route: usize, key: &RouteKey<'_>, hosts: &[HostPattern]) {
+    fn add(&mut self, kind: &Kind<'_>, key: &RouteKey<'_>, hosts: &[HostPattern]) {
         for (uri, pattern) in key.uris.iter().enumerate() {
-            let mut candidate = Candidate {
-                found: Found { route, uri },
-                priority: key.priority,
-                methods: key.methods,
-                hosts: hosts.to_vec(),
-                glob: None,
-            };
-            let list = match pattern {
-                UriPattern::Exact(path) => self.exact.entry(path.as_bytes().into()).or_default(),
-                UriPattern::Prefix(prefix) => self
-                    .prefixes
-                    .entry(prefix.clone().into_bytes())
-                    .or_default(),
-                UriPattern::Glob(glob) => {
-                    candidate.glob = Some(glob.clone());
-                    self.prefixes
-                        .entry(glob.prefix().as_bytes().to_vec())
-                        .or_default()
+            let parameters = (kind.mode == Mode::UriWithParameters)
+                .then(|| Parameters::of(pattern))
+                .flatten();
+            let (list, path) = match (parameters, pattern) {
+                (Some(parameters), _) => (
+                    self.prefixes.entry(parameters.prefix().to_vec()),
+                    RestOfPath::Parameters(parameters),
+                ),
+                (None, UriPattern::Exact(path)) => {
+                    let list = self.exact.entry(path.as_bytes().into()).or_default();
+                    list.push(candidate(kind, uri, key, hosts, RestOfPath::Nothing));
+                    continue;
                 }
+                (None, UriPattern::Prefix(prefix)) => (
+                    self.prefixes.entry(prefix.clone().into_bytes()),
+                    RestOfPath::Nothing,
+                ),
+                (None, UriPattern::Glob(glob)) => (
+                    self.prefixes.entry(glob.prefix().as_bytes().to_vec()),
+                    RestOfPath::Glob(glob.clone()),
+                ),
             };
-            list.push(candidate);
+            list.or_default()
+                .push(candidate(kind, uri, key, hosts, path));
         }
     }
 
@@ -219,6 +311,24 @@ impl Table {
                     .map(|(prefix, list)| (prefix, ranked(list))),
             ),
         }
+    }
+}
+
+fn candidate(
+    kind: &Kind<'_>,
+    uri: usize,
+    key: &RouteKey<'_>,
+    hosts: &[HostPattern],
+    path: RestOfPath,
+) -> Candidate {
+    Candidate {
+        route: kind.route,
+        uri,
+        priority: key.priority,
+        methods: key.methods,
+        hosts: hosts.to_vec(),
+        path,
+        conditions: kind.conditions.clone(),
     }
 }
 

@@ -9,14 +9,15 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Method;
 use outrigger_model::{
     Fault, Id, Invalid, Kind, Place, PluginConfs, PropertyPath, Resources, Timeout, UriPattern,
 };
 
+use crate::exchange::Exchange;
 use crate::plugin::{Chain, Owner, Plugin, Registry};
-use crate::router::{Mode, RouteKey, Router};
+use crate::router::{Captured, Mode, RouteKey, Router, Wanted};
 use crate::upstream::Upstream;
+use crate::vars;
 
 /// A route, compiled.
 #[derive(Debug)]
@@ -120,6 +121,8 @@ impl Snapshot {
                 _ => &route.hosts,
             },
             methods: route.methods,
+            remote_addrs: &route.remote_addrs,
+            vars: route.vars.as_ref(),
             priority: route.priority,
         });
         Ok(Snapshot {
@@ -146,24 +149,35 @@ pub struct MatchedRoute {
     snapshot: LocalSnapshot,
     route: usize,
     uri: usize,
+    /// Empty patterns have none, and cost nothing.
+    parameters: Option<Rc<Captured>>,
 }
 
 impl MatchedRoute {
-    /// Finds the route of a request; `host` normalised, `path` decoded and
-    /// normalised.
+    /// Finds the route of a request.
     #[must_use]
-    pub fn find(
-        snapshot: &LocalSnapshot,
-        host: &str,
-        path: &[u8],
-        method: &Method,
-    ) -> Option<Self> {
-        let found = snapshot.router.find(host, path, method)?;
+    pub fn find(snapshot: &LocalSnapshot, exchange: &Exchange) -> Option<Self> {
+        let found = snapshot.router.find(&Wanted {
+            host: exchange.host.as_str(),
+            path: exchange.target.path(),
+            method: &exchange.method,
+            remote: exchange.client.peer.ip(),
+            vars: &|name| vars::lookup(exchange, name),
+        })?;
         Some(MatchedRoute {
             snapshot: Rc::clone(snapshot),
             route: found.route,
             uri: found.uri,
+            parameters: (!found.captured.is_empty()).then(|| found.captured.into()),
         })
+    }
+
+    /// What the parameter `name` of the matched pattern stands for.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&[u8]> {
+        let mut parameters = self.parameters.as_ref()?.iter();
+        let (_, value) = parameters.find(|(its, _)| **its == *name)?;
+        Some(value)
     }
 
     /// The pattern that the path matched, as it was written.

@@ -31,6 +31,10 @@ pub fn lookup<'a>(exchange: &'a Exchange, name: &str) -> Option<Cow<'a, [u8]>> {
         let query = exchange.target.query()?;
         return Args::raw(query, arg.as_bytes()).map(Cow::Borrowed);
     }
+    if let Some(parameter) = name.strip_prefix("uri_param_") {
+        let value = exchange.route.as_ref()?.parameter(parameter)?;
+        return Some(Cow::Borrowed(value));
+    }
     if let Some(cookie) = name.strip_prefix("cookie_") {
         return cookie_value(&exchange.headers, cookie.as_bytes()).map(Cow::Borrowed);
     }

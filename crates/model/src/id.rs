@@ -78,11 +78,27 @@ pub enum Kind {
     Service,
     /// An [`Upstream`](crate::Upstream).
     Upstream,
+    /// A [`PluginConfig`](crate::PluginConfig).
+    PluginConfig,
+    /// A [`GlobalRule`](crate::GlobalRule).
+    GlobalRule,
+    /// A [`Consumer`](crate::Consumer), whose name is its id.
+    Consumer,
+    /// A [`ConsumerGroup`](crate::ConsumerGroup).
+    ConsumerGroup,
 }
 
 impl Kind {
     /// All kinds, in the order in which `apisix.yaml` usually has them.
-    pub const ALL: [Self; 3] = [Self::Route, Self::Service, Self::Upstream];
+    pub const ALL: [Self; 7] = [
+        Self::Route,
+        Self::Service,
+        Self::Upstream,
+        Self::PluginConfig,
+        Self::GlobalRule,
+        Self::Consumer,
+        Self::ConsumerGroup,
+    ];
 
     /// The name of one, as it stands in errors: `route`.
     pub const fn singular(self) -> &'static str {
@@ -90,6 +106,10 @@ impl Kind {
             Self::Route => "route",
             Self::Service => "service",
             Self::Upstream => "upstream",
+            Self::PluginConfig => "plugin_config",
+            Self::GlobalRule => "global_rule",
+            Self::Consumer => "consumer",
+            Self::ConsumerGroup => "consumer_group",
         }
     }
 
@@ -99,6 +119,10 @@ impl Kind {
             Self::Route => "routes",
             Self::Service => "services",
             Self::Upstream => "upstreams",
+            Self::PluginConfig => "plugin_configs",
+            Self::GlobalRule => "global_rules",
+            Self::Consumer => "consumers",
+            Self::ConsumerGroup => "consumer_groups",
         }
     }
 }

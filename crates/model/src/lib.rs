@@ -1,4 +1,5 @@
-//! Routes, services and upstreams, parsed once into types that are valid.
+//! Routes, services, upstreams, consumers and sets of plugins, parsed once into
+//! types that are valid.
 //!
 //! Every resource is read from APISIX's JSON shape by a function
 //! `from_json`, which reports **all** faults of the document, each with the path
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod read;
 
 mod cidr;
+mod consumer;
 mod described;
 mod deserialize;
 mod fault;
@@ -27,6 +29,7 @@ mod id;
 mod method;
 mod node;
 mod path;
+mod plugin_set;
 mod plugins;
 mod resources;
 mod route;
@@ -37,6 +40,7 @@ mod upstream;
 mod uri;
 
 pub use cidr::{Cidr, NotACidr};
+pub use consumer::Consumer;
 pub use described::Labels;
 pub use fault::{Fault, Faults, Invalid, Place};
 pub use host::HostPattern;
@@ -44,6 +48,7 @@ pub use id::{Id, Kind, NotAnId};
 pub use method::MethodSet;
 pub use node::{Host, Node, NotAHost};
 pub use path::{PropertyPath, Segment};
+pub use plugin_set::{ConsumerGroup, GlobalRule, PluginConfig};
 pub use plugins::PluginConfs;
 pub use resources::Resources;
 pub use route::Route;

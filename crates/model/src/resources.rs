@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::read::{At, Null, Object, read};
-use crate::{Faults, Id, Invalid, Kind, Place, PropertyPath, Route, Service, Upstream};
+use crate::{
+    Consumer, ConsumerGroup, Faults, GlobalRule, Id, Invalid, Kind, Place, PluginConfig,
+    PropertyPath, Route, Service, Upstream,
+};
 
 /// All resources of one configuration.
 ///
@@ -18,6 +21,14 @@ pub struct Resources {
     pub services: Vec<Service>,
     /// The upstreams; each with an id.
     pub upstreams: Vec<Upstream>,
+    /// Plugins that several routes share.
+    pub plugin_configs: Vec<PluginConfig>,
+    /// Plugins for all requests.
+    pub global_rules: Vec<GlobalRule>,
+    /// Those who make requests.
+    pub consumers: Vec<Consumer>,
+    /// Plugins that several consumers share.
+    pub consumer_groups: Vec<ConsumerGroup>,
 }
 
 impl Resources {
@@ -38,23 +49,34 @@ impl Resources {
         let routes = object.read("routes", |at| read_all(at, Route::read));
         let services = object.read("services", |at| read_all(at, Service::read));
         let upstreams = object.read("upstreams", |at| read_all(at, read_upstream));
+        let plugin_configs = object.read("plugin_configs", |at| read_all(at, PluginConfig::read));
+        let global_rules = object.read("global_rules", |at| read_all(at, GlobalRule::read));
+        let consumers = object.read("consumers", |at| read_all(at, |at, _| Consumer::read(at)));
+        let groups = object.read("consumer_groups", |at| read_all(at, ConsumerGroup::read));
         Self {
             routes: routes.unwrap_or_default(),
             services: services.unwrap_or_default(),
             upstreams: upstreams.unwrap_or_default(),
+            plugin_configs: plugin_configs.unwrap_or_default(),
+            global_rules: global_rules.unwrap_or_default(),
+            consumers: consumers.unwrap_or_default(),
+            consumer_groups: groups.unwrap_or_default(),
         }
     }
 
     /// The ids of all resources of one kind, in their order.
     pub fn ids(&self, kind: Kind) -> Vec<&Id> {
         match kind {
-            Kind::Route => self.routes.iter().map(|route| &route.id).collect(),
-            Kind::Service => self.services.iter().map(|service| &service.id).collect(),
-            Kind::Upstream => self
-                .upstreams
-                .iter()
-                .filter_map(|it| it.id.as_ref())
-                .collect(),
+            Kind::Route => self.routes.iter().map(|it| &it.id).collect(),
+            Kind::Service => self.services.iter().map(|it| &it.id).collect(),
+            Kind::Upstream => {
+                let upstreams = self.upstreams.iter();
+                upstreams.filter_map(|it| it.id.as_ref()).collect()
+            }
+            Kind::PluginConfig => self.plugin_configs.iter().map(|it| &it.id).collect(),
+            Kind::GlobalRule => self.global_rules.iter().map(|it| &it.id).collect(),
+            Kind::Consumer => self.consumers.iter().map(|it| &it.username).collect(),
+            Kind::ConsumerGroup => self.consumer_groups.iter().map(|it| &it.id).collect(),
         }
     }
 
@@ -63,12 +85,20 @@ impl Resources {
     /// have one id, that alone.
     pub fn check_references(&self) -> Result<(), Vec<Invalid>> {
         let mut check = Check::default();
-        let upstreams = check.unique(Kind::Upstream, self.ids(Kind::Upstream));
-        let services = check.unique(Kind::Service, self.ids(Kind::Service));
-        check.unique(Kind::Route, self.ids(Kind::Route));
+        let mut ids = Kind::ALL.map(|kind| (kind, check.unique(kind, self.ids(kind))));
         if !check.found.is_empty() {
             return Err(check.found);
         }
+        let mut known = |kind| {
+            let found = ids.iter_mut().find(|(of, _)| *of == kind);
+            found
+                .map(|(_, ids)| std::mem::take(ids))
+                .unwrap_or_default()
+        };
+        let upstreams = known(Kind::Upstream);
+        let services = known(Kind::Service);
+        let plugin_configs = known(Kind::PluginConfig);
+        let groups = known(Kind::ConsumerGroup);
         for service in &self.services {
             let by = (Kind::Service, &service.id);
             check.reference(by, &service.upstream_id, (Kind::Upstream, &upstreams));
@@ -77,6 +107,12 @@ impl Resources {
             let by = (Kind::Route, &route.id);
             check.reference(by, &route.service_id, (Kind::Service, &services));
             check.reference(by, &route.upstream_id, (Kind::Upstream, &upstreams));
+            let of_plugins = (Kind::PluginConfig, &plugin_configs);
+            check.reference(by, &route.plugin_config_id, of_plugins);
+        }
+        for consumer in &self.consumers {
+            let by = (Kind::Consumer, &consumer.username);
+            check.reference(by, &consumer.group_id, (Kind::ConsumerGroup, &groups));
         }
         if check.found.is_empty() {
             Ok(())
@@ -149,5 +185,9 @@ fn reference_key(kind: Kind) -> &'static str {
         Kind::Route => "route_id",
         Kind::Service => "service_id",
         Kind::Upstream => "upstream_id",
+        Kind::PluginConfig => "plugin_config_id",
+        Kind::GlobalRule => "global_rule_id",
+        Kind::Consumer => "username",
+        Kind::ConsumerGroup => "group_id",
     }
 }

@@ -3,10 +3,13 @@
 use serde_json::Value;
 
 use crate::described::Described;
+use crate::expr::{self, Expr};
 use crate::read::{At, Null, Object, read};
 use crate::service::{read_hosts, read_id};
-use crate::{Faults, HostPattern, Id, Labels, MethodSet, PluginConfs, Timeout, Upstream};
-use crate::{UriPattern, unsupported};
+use crate::{
+    Cidr, Faults, HostPattern, Id, Labels, MethodSet, PluginConfs, Timeout, Upstream, UriPattern,
+    unsupported,
+};
 
 /// Which requests go where, and through which plugins.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +29,11 @@ pub struct Route {
     pub hosts: Vec<HostPattern>,
     /// The methods that it serves.
     pub methods: MethodSet,
+    /// The clients' addresses that it serves, from `remote_addr` or `remote_addrs`;
+    /// empty for any.
+    pub remote_addrs: Vec<Cidr>,
+    /// What else must hold for a request that it serves.
+    pub vars: Option<Expr>,
     /// Of several routes that match, the one of the highest priority serves.
     pub priority: i64,
     /// Whether it serves at all; from `status`.
@@ -34,6 +42,8 @@ pub struct Route {
     pub timeout: Option<Timeout>,
     /// Its plugins.
     pub plugins: PluginConfs,
+    /// The plugin config whose plugins it takes besides its own.
+    pub plugin_config_id: Option<Id>,
     /// The service whose plugins and upstream it takes where it has none of its own.
     pub service_id: Option<Id>,
     /// The upstream that it names; goes before its own.
@@ -56,10 +66,13 @@ impl Route {
         let uris = read_uris(&object);
         let hosts = read_host_or_hosts(&object);
         let methods = object.read("methods", MethodSet::read);
+        let remote_addrs = read_remote_addrs(&object);
+        let vars = object.read("vars", expr::read);
         let priority = object.read("priority", |at| at.integer(i64::MIN..=i64::MAX));
         let status = object.read("status", |at| at.integer(0..=1));
         let timeout = object.read("timeout", Timeout::read);
         let plugins = object.read("plugins", PluginConfs::read);
+        let plugin_config_id = object.read("plugin_config_id", Id::read);
         let service_id = object.read("service_id", Id::read);
         let upstream_id = object.read("upstream_id", Id::read);
         let upstream = object.read("upstream", Upstream::read_inline);
@@ -74,10 +87,13 @@ impl Route {
             uris: uris?,
             hosts: hosts.unwrap_or_default(),
             methods: methods.unwrap_or_default(),
+            remote_addrs: remote_addrs.unwrap_or_default(),
+            vars,
             priority: priority.unwrap_or(0),
             enabled: status != Some(0),
             timeout,
             plugins: plugins.unwrap_or_default(),
+            plugin_config_id,
             service_id,
             upstream_id,
             upstream,
@@ -121,13 +137,38 @@ fn read_host_or_hosts(object: &Object<'_>) -> Option<Vec<HostPattern>> {
     }
 }
 
+fn read_remote_addrs(object: &Object<'_>) -> Option<Vec<Cidr>> {
+    let read = |at: &At<'_>| at.accept(at.string()?.parse());
+    match (object.get("remote_addr"), object.get("remote_addrs")) {
+        (Some(one), None) => Some(vec![read(&one)?]),
+        (None, Some(several)) => {
+            let several = several.unique_items_at_least_one()?;
+            Some(several.filter_map(|one| read(&one)).collect())
+        }
+        (None, None) => None,
+        (Some(_), Some(_)) => {
+            object
+                .at()
+                .fault("expected either \"remote_addr\" or \"remote_addrs\", got both");
+            None
+        }
+    }
+}
+
 /// A route must have something to do.
 fn check_purpose(object: &Object<'_>) {
-    const PURPOSES: [&str; 5] = ["plugins", "upstream", "upstream_id", "service_id", "script"];
+    const PURPOSES: [&str; 6] = [
+        "plugins",
+        "upstream",
+        "upstream_id",
+        "service_id",
+        "plugin_config_id",
+        "script",
+    ];
     if !PURPOSES.iter().any(|key| object.get(key).is_some()) {
         object.at().fault(
-            "at least one of \"plugins\", \"upstream\", \"upstream_id\" and \"service_id\" \
-             is required",
+            "at least one of \"plugins\", \"upstream\", \"upstream_id\", \"service_id\" and \
+             \"plugin_config_id\" is required",
         );
     }
 }
@@ -137,19 +178,9 @@ fn refuse_unsupported(object: &Object<'_>) {
     unsupported::refuse(
         object,
         &[
-            ("remote_addr", "yet: remove it"),
-            ("remote_addrs", "yet: remove it"),
-            ("vars", "yet: remove it"),
-            (
-                "filter_func",
-                "because it is Lua: use hosts, uris and methods",
-            ),
+            ("filter_func", "because it is Lua: use vars"),
             ("script", lua),
             ("script_id", lua),
-            (
-                "plugin_config_id",
-                "yet: write the plugins into the route or its service",
-            ),
             ("enable_websocket", "yet: remove it"),
         ],
     );

@@ -118,8 +118,8 @@ fn a_route_has_either_host_or_hosts() {
 
 #[test]
 fn a_route_needs_something_to_do() {
-    let nothing = "at least one of \"plugins\", \"upstream\", \"upstream_id\" and \
-                   \"service_id\" is required";
+    let nothing = "at least one of \"plugins\", \"upstream\", \"upstream_id\", \
+                   \"service_id\" and \"plugin_config_id\" is required";
     route_says(json!({"upstream": null}), nothing);
     route_says(json!({"upstream": null, "plugins": {}}), "accepted");
     route_says(json!({"upstream": null, "service_id": 5}), "accepted");
@@ -228,12 +228,82 @@ fn a_misspelt_property_is_told_its_nearest() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_name_unless_it_asks_for_nothing() {
+fn the_other_conditions_of_a_route_are_checked() {
     route_says(
-        json!({"vars": [["arg_a", "==", "1"]]}),
-        "vars: \"vars\" is not supported yet: remove it",
+        json!({"vars": [["arg_a", "==", "1"], ["arg_a", "=~", "1"]]}),
+        "vars[1][1]: invalid operator '=~'",
     );
+    route_says(json!({"vars": {}}), "vars: expected a list of conditions");
+    route_says(json!({"vars": [["arg_a", "==", "1"]]}), "accepted");
     route_says(json!({"vars": []}), "accepted");
+    let range = "expected an IP address or a range such as 10.0.0.0/8";
+    route_says(
+        json!({"remote_addr": "10.0.0.0/33"}),
+        &format!("remote_addr: {range}"),
+    );
+    route_says(
+        json!({"remote_addrs": ["::1", "x"]}),
+        &format!("remote_addrs[1]: {range}"),
+    );
+    route_says(
+        json!({"remote_addr": "::1", "remote_addrs": ["::1"]}),
+        "expected either \"remote_addr\" or \"remote_addrs\", got both",
+    );
+    route_says(json!({"remote_addrs": ["::1", "fe80::/10"]}), "accepted");
+}
+
+#[test]
+fn sets_of_plugins_and_consumers_are_read_and_their_faults_named() {
+    let said = |json: Value| {
+        let faults = Resources::from_json(&json).err();
+        faults.map_or("accepted".to_owned(), |faults| faults.to_string())
+    };
+    assert_eq!(
+        said(json!({
+            "plugin_configs": [{"id": "p", "plugins": {"a": {}}, "desc": "d"}],
+            "global_rules": [{"id": 1, "plugins": {"a": {}}}],
+            "consumer_groups": [{"id": "g", "plugins": {}}],
+            "consumers": [{"username": "jack", "group_id": "g", "plugins": {"a": {}}}],
+        })),
+        "accepted"
+    );
+    for (json, expected) in [
+        (
+            json!({"plugin_configs": [{"id": "p"}]}),
+            "plugin_configs[0]: property \"plugins\" is required",
+        ),
+        (
+            json!({"global_rules": [{"plugins": {"a": 1}}]}),
+            "global_rules[0].plugins.a: wrong type: expected object, got number",
+        ),
+        (
+            json!({"consumers": [{"plugins": {}}]}),
+            "consumers[0]: property \"username\" is required",
+        ),
+        (
+            json!({"consumers": [{"username": "a b"}]}),
+            "consumers[0].username: expected an id: 1 to 64 of the characters a-z A-Z 0-9 - _ .",
+        ),
+    ] {
+        assert_eq!(said(json), expected);
+    }
+    let lost = Resources::from_json(&json!({
+        "routes": [{"id": "r", "uri": "/a", "plugin_config_id": "p"}],
+        "consumers": [{"username": "jack", "group_id": "g"}],
+    }));
+    let lost = lost.unwrap().check_references().unwrap_err();
+    let lost: Vec<_> = lost.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lost,
+        [
+            "route r: plugin_config_id: there is no plugin_config with the id p",
+            "consumer jack: group_id: there is no consumer_group with the id g"
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name_unless_it_asks_for_nothing() {
     route_says(
         json!({"enable_websocket": true}),
         "enable_websocket: \"enable_websocket\" is not supported yet: remove it",
@@ -241,15 +311,9 @@ fn what_is_not_supported_is_refused_by_name_unless_it_asks_for_nothing() {
     route_says(json!({"enable_websocket": false}), "accepted");
     route_says(
         json!({"filter_func": "function(vars) return true end"}),
-        "filter_func: \"filter_func\" is not supported because it is Lua: use hosts, uris and methods",
+        "filter_func: \"filter_func\" is not supported because it is Lua: use vars",
     );
-    for property in [
-        "remote_addr",
-        "remote_addrs",
-        "plugin_config_id",
-        "script",
-        "script_id",
-    ] {
+    for property in ["script", "script_id"] {
         let said = shown(Route::from_json(&route(json!({property: "x"}))));
         let start = format!("{property}: \"{property}\" is not supported");
         assert!(said.starts_with(&start), "{said}");
@@ -414,8 +478,8 @@ fn ids_differ_within_their_kind() {
     assert_eq!(
         found,
         [
-            "upstream arr_2: id: another upstream has the id arr_2 too",
             "route a: id: another route has the id a too",
+            "upstream arr_2: id: another upstream has the id arr_2 too",
         ],
     );
 }

@@ -107,6 +107,7 @@ pub(crate) fn mode(router: Router) -> Mode {
     match router {
         Router::HostUri => Mode::HostThenUri,
         Router::Uri => Mode::UriThenHost,
+        Router::UriWithParameters => Mode::UriWithParameters,
     }
 }
 

@@ -108,12 +108,7 @@ async fn answer(
     progress: &Progress,
     worker: &Rc<Worker>,
 ) -> Result<Response, Refusal> {
-    let route = MatchedRoute::find(
-        &worker.current.get(),
-        exchange.host.as_str(),
-        exchange.target.path(),
-        &exchange.method,
-    );
+    let route = MatchedRoute::find(&worker.current.get(), exchange);
     let route = route.ok_or(Refusal::NoRoute)?;
     exchange.route = Some(route.clone());
     let mut response = match route.chain.request(exchange).await? {

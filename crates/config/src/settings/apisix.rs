@@ -49,10 +49,7 @@ fn read_router(router: &Object<'_>) -> Router {
     };
     match at.one_of(&KINDS) {
         Some("radixtree_uri") => Router::Uri,
-        Some("radixtree_uri_with_parameter") => {
-            at.fault("parameters in a uri are not supported yet: use \"radixtree_uri\"");
-            Router::Uri
-        }
+        Some("radixtree_uri_with_parameter") => Router::UriWithParameters,
         _ => Router::HostUri,
     }
 }

@@ -85,6 +85,8 @@ pub enum Router {
     HostUri,
     /// By path alone; the host is a condition among others: `radixtree_uri`.
     Uri,
+    /// As [`Router::Uri`], with parameters in paths: `radixtree_uri_with_parameter`.
+    UriWithParameters,
 }
 
 /// What clients are held to.

@@ -6,6 +6,8 @@ struct Spec {
     uris: Vec<UriPattern>,
     hosts: Vec<HostPattern>,
     methods: MethodSet,
+    remote_addrs: Vec<Cidr>,
+    vars: Option<Expr>,
     priority: i64,
 }
 
@@ -15,6 +17,8 @@ fn route(name: &'static str, uri: &str) -> Spec {
         uris: vec![UriPattern::new(uri)],
         hosts: Vec::new(),
         methods: MethodSet::default(),
+        remote_addrs: Vec::new(),
+        vars: None,
         priority: 0,
     }
 }
@@ -27,6 +31,16 @@ impl Spec {
 
     fn uri(mut self, uri: &str) -> Self {
         self.uris.push(UriPattern::new(uri));
+        self
+    }
+
+    fn from(mut self, range: &str) -> Self {
+        self.remote_addrs.push(range.parse().unwrap());
+        self
+    }
+
+    fn vars(mut self, vars: serde_json::Value) -> Self {
+        self.vars = Some(Expr::from_json(&vars).unwrap());
         self
     }
 
@@ -49,6 +63,8 @@ fn routes(mode: Mode, specs: Vec<Spec>) -> Routes {
         uris: &spec.uris,
         hosts: &spec.hosts,
         methods: spec.methods,
+        remote_addrs: &spec.remote_addrs,
+        vars: spec.vars.as_ref(),
         priority: spec.priority,
     });
     Routes(
@@ -59,8 +75,22 @@ fn routes(mode: Mode, specs: Vec<Spec>) -> Routes {
 
 impl Routes {
     fn find(&self, method: &str, host: &str, path: &str) -> &str {
-        let found = self.0.find(host, path.as_bytes(), &method.parse().unwrap());
+        let found = self.look(method, host, path, None);
         found.map_or("", |found| self.1[found.route])
+    }
+
+    /// The request comes from 10.1.1.1; `arg_v` is the only variable.
+    fn look(&self, method: &str, host: &str, path: &str, arg: Option<&str>) -> Option<Found> {
+        self.0.find(&Wanted {
+            host,
+            path: path.as_bytes(),
+            method: &method.parse().unwrap(),
+            remote: "10.1.1.1".parse().unwrap(),
+            vars: &|name| match name {
+                "arg_v" => arg.map(|arg| Cow::Owned(arg.as_bytes().to_vec())),
+                _ => None,
+            },
+        })
     }
 
     fn get(&self, host: &str, path: &str) -> &str {
@@ -192,7 +222,55 @@ proptest! {
         });
         let best = matching.max_by_key(|(at, spec)| (rank(spec), std::cmp::Reverse(*at))).map(|(at, _)| at);
         let Routes(router, _) = routes(Mode::HostThenUri, specs);
-        let found = router.find(&host, path.as_bytes(), &Method::GET).map(|found| found.route);
+        let found = Routes(router, vec![]).look("GET", &host, &path, None).map(|found| found.route);
         prop_assert_eq!(found, best);
     }
+}
+
+#[test]
+fn addresses_and_variables_are_conditions_like_others() {
+    let routes = routes(
+        Mode::HostThenUri,
+        vec![
+            route("else", "/a"),
+            route("elsewhere", "/a").from("192.0.2.0/24").priority(9),
+            route("here", "/b").from("192.0.2.0/24").from("10.0.0.0/8"),
+            route("v", "/a").vars(serde_json::json!([["arg_v", ">", 5]])),
+            route("any", "/c").vars(serde_json::json!([])),
+        ],
+    );
+    let name = |path: &str, arg: Option<&str>| {
+        let found = routes.look("GET", "a.test", path, arg);
+        found.map_or("", |found| routes.1[found.route])
+    };
+    assert_eq!(name("/a", None), "else");
+    assert_eq!(name("/a", Some("6")), "v");
+    assert_eq!(name("/a", Some("5")), "else");
+    assert_eq!(name("/b", None), "here");
+    assert_eq!(name("/c", None), "any");
+}
+
+#[test]
+fn parameters_are_captured_only_where_the_router_takes_them() {
+    let specs = || {
+        vec![
+            route("all", "/*"),
+            route("user", "/u/:name/o/:id"),
+            route("me", "/u/me/o/1"),
+        ]
+    };
+    let with = routes(Mode::UriWithParameters, specs());
+    let found = with.look("GET", "a", "/u/jack/o/7", None).unwrap();
+    assert_eq!(with.1[found.route], "user");
+    let captured: Vec<_> = found
+        .captured
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    assert_eq!(captured, [("name", &b"jack"[..]), ("id", b"7")]);
+    assert_eq!(with.get("a", "/u/me/o/1"), "me");
+    assert_eq!(with.get("a", "/u/jack"), "all");
+    let without = routes(Mode::UriThenHost, specs());
+    assert_eq!(without.get("a", "/u/jack/o/7"), "all");
+    assert_eq!(without.get("a", "/u/:name/o/:id"), "user");
 }

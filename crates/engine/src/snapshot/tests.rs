@@ -43,7 +43,9 @@ fn compile(resources: &Value, previous: &Snapshot) -> Result<Snapshot, Vec<Inval
 
 fn find(snapshot: Snapshot, path: &str) -> MatchedRoute {
     let snapshot = Rc::new(Arc::new(snapshot));
-    MatchedRoute::find(&snapshot, "a.test", path.as_bytes(), &Method::GET).unwrap()
+    let request = http::Request::get(path).header("host", "a.test");
+    let exchange = crate::exchange::tests::exchange(request);
+    MatchedRoute::find(&snapshot, &exchange).unwrap()
 }
 
 fn nodes(port: u16) -> Value {
@@ -89,7 +91,9 @@ fn a_route_has_its_own_things_before_those_of_its_service() {
     });
     let snapshot = Rc::new(Arc::new(compile(&resources, &Snapshot::empty()).unwrap()));
     let find = |path: &str| {
-        MatchedRoute::find(&snapshot, "a.test", path.as_bytes(), &Method::GET).unwrap()
+        let request = http::Request::get(path).header("host", "a.test");
+        let exchange = crate::exchange::tests::exchange(request);
+        MatchedRoute::find(&snapshot, &exchange).unwrap()
     };
     let chain = |path: &str| format!("{:?}", find(path).chain);
     let node = |path: &str| {
@@ -118,7 +122,9 @@ fn a_route_has_its_own_things_before_those_of_its_service() {
         find("/1").service.as_ref().unwrap().name.as_deref(),
         Some("svc")
     );
-    assert!(MatchedRoute::find(&snapshot, "b.test", b"/1", &Method::GET).is_none());
+    let other = http::Request::get("/1").header("host", "b.test");
+    let other = crate::exchange::tests::exchange(other);
+    assert!(MatchedRoute::find(&snapshot, &other).is_none());
 }
 
 #[test]

@@ -19,6 +19,7 @@ use regex::bytes::Regex;
 use crate::Cidr;
 
 pub use number::number;
+pub(crate) use read::read;
 
 /// An expression over variables.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,14 @@ use serde_json::Value;
 
 use super::{Condition, Expr, Operand, Pattern, Test, number};
 use crate::limits::{EXPR_DEPTH, EXPR_REGEX_BYTES};
+use crate::read::At;
 use crate::{Cidr, Fault, PropertyPath};
+
+/// Reads the expression that a resource holds.
+pub(crate) fn read(at: &At<'_>) -> Option<Expr> {
+    let read = Expr::from_json(at.value());
+    read.map_err(|fault| at.fault_below(&fault)).ok()
+}
 
 impl Expr {
     /// Reads one from the JSON that a configuration holds.

@@ -99,6 +99,11 @@ impl<'a> At<'a> {
         self.fault_at(self.path(), message);
     }
 
+    /// Reports what was found wrong further down, along the path that it has from here.
+    pub fn fault_below(&self, fault: &Fault) {
+        self.fault_at(self.path().join(&fault.path), fault.message.clone());
+    }
+
     fn fault_at(&self, path: PropertyPath, message: impl Into<String>) {
         let message = message.into();
         self.reading

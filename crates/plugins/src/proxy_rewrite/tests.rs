@@ -63,8 +63,7 @@ impl Gateway {
     }
 
     fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
-        let (host, path) = (exchange.host.as_str(), exchange.target.path());
-        let route = MatchedRoute::find(&self.0, host, path, &exchange.method).unwrap();
+        let route = MatchedRoute::find(&self.0, exchange).unwrap();
         exchange.route = Some(route.clone());
         let flow = now(Box::pin(route.chain.request(exchange)))?;
         assert!(matches!(flow, Flow::Continue));

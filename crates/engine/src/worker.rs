@@ -10,20 +10,34 @@ use std::rc::Rc;
 
 /// One worker thread's own things.
 pub struct Worker {
+    number: usize,
     locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     random: RandomState,
     serial: Cell<u64>,
 }
 
 impl Worker {
-    /// A worker that nothing has been kept in.
+    /// A worker that nothing has been kept in: the only one, or the first.
     #[must_use]
     pub fn new() -> Rc<Self> {
+        Self::numbered(0)
+    }
+
+    /// The worker of this number among several, counting from 0.
+    #[must_use]
+    pub fn numbered(number: usize) -> Rc<Self> {
         Rc::new(Worker {
+            number,
             locals: RefCell::default(),
             random: RandomState::new(),
             serial: Cell::new(0),
         })
+    }
+
+    /// Which of the workers this is, counting from 0.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// The worker's value of type `T`, made by its default on first use.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use outrigger_config::{Settings, Source as SourceSettings};
+use outrigger_telemetry::metrics::Metrics;
 
 use crate::Failure;
 use crate::gateway::mode;
@@ -22,7 +23,8 @@ pub(crate) fn check(config: &Path) -> Result<(), Failure> {
     }
     println!("{}: ok", config.display());
     let SourceSettings::Yaml { path } = &settings.source;
-    let registry = outrigger_plugins::registry(runners::without_processes(&settings));
+    let runners = runners::without_processes(&settings);
+    let registry = outrigger_plugins::registry(runners, &Metrics::new(1));
     let reading = Source::open(path, registry, mode(settings.router));
     let source = control_runtime()?.block_on(reading)?;
     println!(

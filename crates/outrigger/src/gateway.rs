@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use outrigger_config::{Router, Settings, Source as SourceSettings};
 use outrigger_engine::router::Mode;
 use outrigger_proxy as proxy;
+use outrigger_telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -43,10 +44,12 @@ impl Gateway {
         let sockets = runtime_dir::make(settings.runtime_dir.as_deref(), |name| {
             std::env::var_os(name)
         })?;
-        let bound = proxy::Bound::bind(proxy_settings(&settings))?;
+        let proxy_settings = proxy_settings(&settings);
+        let metrics = Metrics::new(proxy_settings.workers);
+        let bound = proxy::Bound::bind(proxy_settings)?;
         let addresses = bound.addresses().to_vec();
         let fleet = Fleet::start(&settings, sockets.path(), output.as_ref())?;
-        let source = open_source(&settings, &fleet).await?;
+        let source = open_source(&settings, &fleet, &metrics).await?;
         let proxy = bound.start(source.snapshot())?;
         let follower = tokio::spawn(source.follow());
         for address in &addresses {
@@ -96,8 +99,12 @@ impl Gateway {
     }
 }
 
-async fn open_source(settings: &Settings, fleet: &Fleet) -> Result<Source, Failure> {
-    let registry = outrigger_plugins::registry(fleet.runners());
+async fn open_source(
+    settings: &Settings,
+    fleet: &Fleet,
+    metrics: &Metrics,
+) -> Result<Source, Failure> {
+    let registry = outrigger_plugins::registry(fleet.runners(), metrics);
     let SourceSettings::Yaml { path } = &settings.source;
     Ok(Source::open(path, registry, mode(settings.router)).await?)
 }

@@ -9,14 +9,15 @@ mod ext_plugin;
 mod proxy_rewrite;
 
 use outrigger_engine::plugin::{Factory, Registry};
+use outrigger_telemetry::metrics::Metrics;
 
 pub use ext_plugin::Runners;
 
 /// All plugins of this gateway. Those that call external plugins do so in
-/// `runners`.
+/// `runners`; the calls are counted in `metrics`.
 #[must_use]
-pub fn registry(runners: Runners) -> Registry {
-    let external = ext_plugin::factories(runners);
+pub fn registry(runners: Runners, metrics: &Metrics) -> Registry {
+    let external = ext_plugin::factories(&runners, metrics);
     let built_in: [Box<dyn Factory>; 1] = [Box::new(proxy_rewrite::ProxyRewrite)];
     Registry::new(external.into_iter().chain(built_in))
 }

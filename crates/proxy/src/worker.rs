@@ -49,7 +49,7 @@ impl Start {
             .spawn(move || match builder.build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _ = ready.send(Ok(()));
-                    runtime.block_on(self.run());
+                    runtime.block_on(self.run(number));
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -61,11 +61,11 @@ impl Start {
         Ok(thread)
     }
 
-    async fn run(mut self) {
+    async fn run(mut self, number: usize) {
         let worker = Rc::new(Worker {
             settings: self.settings,
             current: Current::new(self.snapshot),
-            engine: EngineWorker::new(),
+            engine: EngineWorker::numbered(number),
             pool: Rc::new(Pool::new()),
             drain: Rc::new(Drain::default()),
         });

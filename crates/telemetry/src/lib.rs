@@ -1,6 +1,8 @@
-//! What the gateway lets the world see of itself: for now its log.
+//! What the gateway lets the world see of itself: its log and its metrics.
 //!
 //! Nothing here is global: the binary installs what it gets from here.
 
+pub mod limits;
 pub mod log;
+pub mod metrics;
 pub mod repeats;

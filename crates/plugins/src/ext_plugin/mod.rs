@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use outrigger_engine::plugin::Factory;
 use outrigger_host::Runner;
+use outrigger_telemetry::metrics::Metrics;
 
 use plugin::ExtPluginFactory;
 
@@ -75,6 +76,15 @@ impl When {
         }
     }
 
+    /// The word for it in metrics and traces.
+    fn phase(self) -> &'static str {
+        match self {
+            When::PreReq => "pre-req",
+            When::PostReq => "post-req",
+            When::PostResp => "post-resp",
+        }
+    }
+
     /// APISIX's priorities.
     fn priority(self) -> i32 {
         match self {
@@ -85,11 +95,12 @@ impl When {
     }
 }
 
-pub(crate) fn factories(runners: Runners) -> Vec<Box<dyn Factory>> {
+pub(crate) fn factories(runners: &Runners, metrics: &Metrics) -> Vec<Box<dyn Factory>> {
     let factory = |when| -> Box<dyn Factory> {
         Box::new(ExtPluginFactory {
             when,
             runners: runners.clone(),
+            metrics: metrics.clone(),
         })
     };
     [When::PreReq, When::PostReq, When::PostResp]

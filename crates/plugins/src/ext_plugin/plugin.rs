@@ -12,6 +12,7 @@ use outrigger_engine::response::{Refusal, Response};
 use outrigger_host::a6::{ConfToken, http_req_call};
 use outrigger_host::{CallError, CallOptions, Conf as HostConf, Connections, Runner};
 use outrigger_model::{Fault, PropertyPath};
+use outrigger_telemetry::metrics::{CallCost, CallLabels, Calls, Metrics, Outcome};
 use outrigger_telemetry::repeats::Repeats;
 
 use super::call::{FromExchange, Told};
@@ -29,6 +30,7 @@ const WARNINGS_PER_SECOND: u32 = 5;
 pub(super) struct ExtPluginFactory {
     pub(super) when: When,
     pub(super) runners: Runners,
+    pub(super) metrics: Metrics,
 }
 
 impl Factory for ExtPluginFactory {
@@ -50,6 +52,12 @@ impl Factory for ExtPluginFactory {
             conf::fault(PropertyPath::root().key("runner"), message)
         })?;
         let key = conf.key(owner, self.when.plugin_name());
+        let calls = self.metrics.calls(CallLabels {
+            runner: runner.name(),
+            phase: self.when.phase(),
+            owner_kind: owner.kind.singular(),
+            owner_id: owner.id.as_str(),
+        });
         Ok(Arc::new(ExtPlugin {
             when: self.when,
             owner: owner.clone(),
@@ -59,6 +67,7 @@ impl Factory for ExtPluginFactory {
             timeout: conf.timeout,
             response_headers: conf.response_headers,
             warnings: Repeats::new(WARNINGS_PER_SECOND),
+            calls,
         }))
     }
 }
@@ -72,6 +81,7 @@ pub(super) struct ExtPlugin {
     timeout: Option<Duration>,
     pub(super) response_headers: ResponseHeaders,
     warnings: Repeats,
+    pub(super) calls: Calls,
 }
 
 /// Why a call came to nothing.
@@ -86,16 +96,35 @@ pub(super) enum Failure {
 
 impl ExtPlugin {
     async fn run(&self, exchange: &mut Exchange) -> Result<Flow, Refusal> {
-        let failure = match self.call(exchange).await {
-            Ok(Decision::Continue) => return Ok(Flow::Continue),
-            Ok(Decision::Stop(response)) => return Ok(Flow::Respond(response)),
+        let counted = self.calls.begin(exchange.worker.number());
+        let decision = self.call(exchange).await;
+        let outcome = match &decision {
+            Ok(Decision::Continue) => Outcome::Continue,
+            Ok(Decision::Stop(_)) => Outcome::Stop,
+            Ok(Decision::Rewrite(_)) => Outcome::Rewrite,
+            Err(failure) => self.outcome(failure),
+        };
+        counted.end(outcome, &CallCost::default());
+        match decision {
+            Ok(Decision::Continue) => Ok(Flow::Continue),
+            Ok(Decision::Stop(response)) => Ok(Flow::Respond(response)),
             Ok(Decision::Rewrite(rewrite)) => {
                 rewrite.apply(exchange);
-                return Ok(Flow::Continue);
+                Ok(Flow::Continue)
             }
-            Err(failure) => failure,
-        };
-        self.failed(&failure).map(|()| Flow::Continue)
+            Err(failure) => self.failed(&failure).map(|()| Flow::Continue),
+        }
+    }
+
+    /// What a failed call counts as.
+    pub(super) fn outcome(&self, failure: &Failure) -> Outcome {
+        Outcome::Failed {
+            kind: match failure {
+                Failure::Method => "method",
+                failure => failure.kind(),
+            },
+            degraded: self.allow_degradation && !matches!(failure, Failure::Client(_)),
+        }
     }
 
     /// What is said of the plugin's calls where it was configured.

@@ -7,6 +7,7 @@ use outrigger_engine::exchange::Exchange;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_host::CallError;
 use outrigger_host::a6::{ConfToken, http_resp_call};
+use outrigger_telemetry::metrics::{CallCost, Outcome};
 
 use super::call::{FromExchange, FromResponse, entries};
 use super::plugin::{ExtPlugin, Failure, WorkerConnections};
@@ -23,10 +24,17 @@ impl ExtPlugin {
         if exchange.upstream.status.is_none() {
             return Ok(());
         }
+        let counted = self.calls.begin(exchange.worker.number());
         // Taken out so that it can be read while the rest is lent to the call.
         let mut body = mem::take(&mut exchange.body);
         let changed = self.call_response(exchange, &mut body, response).await;
         exchange.body = body;
+        let outcome = match &changed {
+            Ok(change) if change.is_empty() => Outcome::Continue,
+            Ok(_) => Outcome::Rewrite,
+            Err(failure) => self.outcome(failure),
+        };
+        counted.end(outcome, &CallCost::default());
         match changed {
             Ok(change) => {
                 change.apply(response, self.response_headers);

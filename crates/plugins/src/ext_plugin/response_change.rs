@@ -41,6 +41,11 @@ impl ResponseChange {
         })
     }
 
+    /// Whether it leaves the response as it is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.status.is_none() && self.headers.is_empty() && self.body.is_none()
+    }
+
     /// Carries the changes out.
     pub(super) fn apply(self, response: &mut Response, unnamed: ResponseHeaders) {
         if unnamed == ResponseHeaders::Replace && !self.headers.is_empty() {

@@ -1,0 +1,32 @@
+//! Limits of what is measured.
+
+use std::time::Duration;
+
+/// Routes (and services and so on) that have series of their own; further ones
+/// are counted together, as `other`.
+pub const MEASURED_OWNERS: usize = 1000;
+
+/// Kinds of failure that one series tells apart; there are fewer.
+pub(crate) const FAILURE_KINDS: usize = 32;
+
+/// Upper bounds of the buckets for a call's time.
+pub(crate) const CALL_BUCKETS: [Duration; 18] = [
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_millis(2500),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];

@@ -2,10 +2,13 @@
 //! what the upstream will be asked for, and what is known about both.
 
 use std::cell::OnceCell;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version, header, request};
 
 use crate::body::Body;
@@ -16,6 +19,7 @@ use crate::response::Refusal;
 use crate::snapshot::MatchedRoute;
 use crate::target::Target;
 use crate::upstream::PassHost;
+use crate::upstream_trace::UpstreamTrace;
 use crate::worker::Worker;
 
 /// The client's connection.
@@ -62,13 +66,62 @@ impl Client {
     }
 }
 
-/// What the upstream did, once it was asked.
-#[derive(Debug, Clone, Default)]
-pub struct UpstreamTrace {
-    /// The last node that was asked.
-    pub address: Option<SocketAddr>,
-    /// Its status.
-    pub status: Option<http::StatusCode>,
+/// Counts the bytes of a request's body that have come.
+pub trait Received {
+    /// Bytes so far.
+    fn bytes(&self) -> u64;
+}
+
+/// How long a request was: head, and body as far as it has come.
+#[derive(Default, Clone)]
+pub struct RequestLength {
+    /// Bytes of the request line and header fields.
+    pub head: u64,
+    /// The body, where there is one.
+    pub body: Option<Rc<dyn Received>>,
+}
+
+impl RequestLength {
+    /// Bytes of both.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.head + self.body.as_ref().map_or(0, |body| body.bytes())
+    }
+}
+
+impl fmt::Debug for RequestLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes())
+    }
+}
+
+/// Who the request was made for, once a plugin has found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// The consumer's name.
+    pub name: String,
+    /// Its group.
+    pub group_id: Option<String>,
+}
+
+/// How long calls of external plugins have taken; none where there was none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PluginTimes {
+    /// Of `ext-plugin-pre-req`.
+    pub pre_req: Option<Duration>,
+    /// Of `ext-plugin-post-req`.
+    pub post_req: Option<Duration>,
+    /// Of `ext-plugin-post-resp`.
+    pub post_resp: Option<Duration>,
+}
+
+impl PluginTimes {
+    /// Of all three.
+    #[must_use]
+    pub fn sum(&self) -> Option<Duration> {
+        let times = [self.pre_req, self.post_req, self.post_resp];
+        times.into_iter().flatten().reduce(|sum, time| sum + time)
+    }
 }
 
 /// One request with what belongs to it.
@@ -100,6 +153,14 @@ pub struct Exchange {
     pub response_edits: Vec<HeaderEdit>,
     /// What the upstream did.
     pub upstream: UpstreamTrace,
+    /// Whether somebody will want to know how long the upstream took.
+    pub timed: bool,
+    /// How long the request was.
+    pub length: RequestLength,
+    /// Who the request was made for.
+    pub consumer: Option<Arc<Consumer>>,
+    /// How long external plugins have taken.
+    pub plugin_times: PluginTimes,
     pub(crate) request_id: OnceCell<String>,
 }
 
@@ -164,6 +225,10 @@ impl Exchange {
             route: None,
             response_edits: Vec::new(),
             upstream: UpstreamTrace::default(),
+            timed: false,
+            length: RequestLength::default(),
+            consumer: None,
+            plugin_times: PluginTimes::default(),
             request_id: OnceCell::new(),
         })
     }
@@ -206,7 +271,7 @@ impl Exchange {
     }
 
     /// Replaces the body by bytes in memory and writes its length anew.
-    pub fn set_body(&mut self, body: bytes::Bytes) {
+    pub fn set_body(&mut self, body: Bytes) {
         self.headers
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         self.body = body.into();

@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use outrigger_model::Fault;
 
 use crate::exchange::Exchange;
+use crate::finished::Finished;
 use crate::response::{Refusal, Response};
 
 /// A plugin's future: local to its worker.
@@ -37,26 +38,36 @@ pub struct Phases {
     pub access: bool,
     /// [`Plugin::response`].
     pub response: bool,
+    /// [`Plugin::log`].
+    pub log: bool,
 }
 
 impl Phases {
+    const NONE: Phases = Phases {
+        rewrite: false,
+        access: false,
+        response: false,
+        log: false,
+    };
     /// Only the rewrite phase.
     pub const REWRITE: Phases = Phases {
         rewrite: true,
-        access: false,
-        response: false,
+        ..Phases::NONE
     };
     /// Only the access phase.
     pub const ACCESS: Phases = Phases {
-        rewrite: false,
         access: true,
-        response: false,
+        ..Phases::NONE
     };
     /// Only the response phase.
     pub const RESPONSE: Phases = Phases {
-        rewrite: false,
-        access: false,
         response: true,
+        ..Phases::NONE
+    };
+    /// Only the log phase.
+    pub const LOG: Phases = Phases {
+        log: true,
+        ..Phases::NONE
     };
 }
 
@@ -88,6 +99,11 @@ pub trait Plugin: Send + Sync + fmt::Debug {
     ) -> PluginFuture<'a, Result<(), Refusal>> {
         Box::pin(ready(Ok(())))
     }
+
+    /// When the response has been sent in full or was broken off, whoever
+    /// made it. Nobody waits for it and the next request of the connection may be under
+    /// way: what takes time takes along what it needs, on a task of its own.
+    fn log(&self, _: &Finished) {}
 }
 
 /// Whose configuration a plugin runs with: the resource's kind and id.
@@ -155,6 +171,7 @@ pub struct Chain {
     rewrite: Vec<Arc<dyn Plugin>>,
     access: Vec<Arc<dyn Plugin>>,
     response: Vec<Arc<dyn Plugin>>,
+    log: Vec<Arc<dyn Plugin>>,
 }
 
 impl Chain {
@@ -171,6 +188,7 @@ impl Chain {
             rewrite: of(|phases| phases.rewrite),
             access: of(|phases| phases.access),
             response: of(|phases| phases.response),
+            log: of(|phases| phases.log),
         }
     }
 
@@ -178,6 +196,18 @@ impl Chain {
     #[must_use]
     pub fn acts_on_requests(&self) -> bool {
         !(self.rewrite.is_empty() && self.access.is_empty())
+    }
+
+    /// Whether any plugin has a part in the response phase.
+    #[must_use]
+    pub fn acts_on_responses(&self) -> bool {
+        !self.response.is_empty()
+    }
+
+    /// Whether any plugin has a part in the log phase.
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        !self.log.is_empty()
     }
 
     /// Runs the request phases.
@@ -211,5 +241,12 @@ impl Chain {
             plugin.response(exchange, response).await?;
         }
         Ok(())
+    }
+
+    /// Runs the log phase.
+    pub fn log(&self, finished: &Finished) {
+        for plugin in &self.log {
+            plugin.log(finished);
+        }
     }
 }

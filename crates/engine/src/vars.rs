@@ -4,12 +4,16 @@
 //! Some of them have a value only once there is a response.
 
 use std::borrow::Cow;
-use std::time::UNIX_EPOCH;
+use std::io::{self, Write as _};
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, StatusCode, Version, header};
 
 use crate::args::Args;
 use crate::exchange::Exchange;
+use crate::finished::Finished;
+use crate::upstream::Address;
+use crate::upstream_trace::Try;
 
 /// A variable's value; `None` where the name is unknown or has no value, as
 /// an absent header or argument.
@@ -55,6 +59,43 @@ pub fn lookup_with_response<'a>(
     match name.strip_prefix("sent_http_") {
         Some(field) => joined(headers, field),
         None => lookup(exchange, name),
+    }
+}
+
+/// As [`lookup`], when the request is over.
+#[must_use]
+pub fn lookup_finished<'a>(finished: &'a Finished, name: &str) -> Option<Cow<'a, [u8]>> {
+    let end = &finished.end;
+    match name {
+        "bytes_sent" => text(end.bytes_sent),
+        "body_bytes_sent" => text(end.body_bytes_sent),
+        "request_time" => {
+            let time = end.at.saturating_duration_since(finished.exchange.started);
+            text(format!("{:.3}", time.as_secs_f64()))
+        }
+        _ => lookup_with_response(&finished.exchange, end.status, &end.headers, name),
+    }
+}
+
+/// What is told of each node that was asked, as nginx lists it.
+fn list<'a>(
+    exchange: &Exchange,
+    tell: impl Fn(&Try, &mut Vec<u8>) -> io::Result<()>,
+) -> Option<Cow<'a, [u8]>> {
+    let mut out = Vec::new();
+    for (index, each) in exchange.upstream.tries().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        tell(each, &mut out).ok()?;
+    }
+    (!out.is_empty()).then_some(Cow::Owned(out))
+}
+
+fn time(out: &mut Vec<u8>, time: Option<Duration>) -> io::Result<()> {
+    match time {
+        Some(time) => write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis()),
+        None => write!(out, "-"),
     }
 }
 
@@ -151,11 +192,17 @@ fn of_configuration<'a>(exchange: &'a Exchange, name: &str) -> Found<'a> {
             .route
             .as_ref()
             .map(|route| Cow::Borrowed(route.uri().as_bytes())),
-        "upstream_addr" => exchange.upstream.address.and_then(text),
-        "upstream_status" => exchange
-            .upstream
-            .status
-            .and_then(|status| text(status.as_u16())),
+        "upstream_addr" => list(exchange, |each, out| match &each.node {
+            Address::Socket(address) => write!(out, "{address}"),
+            Address::Name(name, port) => write!(out, "{name}:{port}"),
+        }),
+        "upstream_status" => list(exchange, |each, out| match each.status {
+            Some(status) => write!(out, "{}", status.as_u16()),
+            None => write!(out, "-"),
+        }),
+        "upstream_connect_time" => list(exchange, |each, out| time(out, each.connect_time)),
+        "upstream_header_time" => list(exchange, |each, out| time(out, each.header_time)),
+        "upstream_response_time" => list(exchange, |each, out| time(out, each.response_time)),
         "upstream_scheme" => Some(Cow::Borrowed(b"http")),
         _ => return None,
     })

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use outrigger_engine::body::{Body, BodyError};
+use outrigger_engine::exchange::Received;
 use outrigger_engine::response::Refusal;
 use tokio::time::{Instant, Sleep};
 
@@ -20,23 +21,38 @@ use crate::server::Settings;
 
 /// How far a request's body has come, where there is one.
 #[derive(Default)]
-pub(crate) struct Progress(Option<Rc<RefCell<State>>>);
+pub(crate) struct Progress(Option<Rc<Shared>>);
 
 /// Shared by a body and its [`Progress`].
+struct Shared(RefCell<State>);
+
 struct State {
     last_part: Instant,
+    received: u64,
     refusal: Option<Refusal>,
+}
+
+impl Received for Shared {
+    fn bytes(&self) -> u64 {
+        self.0.borrow().received
+    }
 }
 
 impl Progress {
     /// When a part of the body last came, or the body began to be waited for.
     pub(crate) fn last_part(&self) -> Option<Instant> {
-        Some(self.0.as_ref()?.borrow().last_part)
+        Some(self.0.as_ref()?.0.borrow().last_part)
+    }
+
+    /// What has come of the body, counted as it comes.
+    pub(crate) fn received(&self) -> Option<Rc<dyn Received>> {
+        let state = Rc::clone(self.0.as_ref()?);
+        Some(state as Rc<dyn Received>)
     }
 
     /// Why the body could not be read to its end, if so.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.0.as_ref()?.borrow().refusal.clone()
+        self.0.as_ref()?.0.borrow().refusal.clone()
     }
 }
 
@@ -56,10 +72,11 @@ pub(crate) fn receive(
     if incoming.size_hint().lower() > limit {
         return Err(Refusal::from_request_body(&too_large(limit)));
     }
-    let state = Rc::new(RefCell::new(State {
+    let state = Rc::new(Shared(RefCell::new(State {
         last_part: Instant::now(),
+        received: 0,
         refusal: None,
-    }));
+    })));
     let body = ClientBody {
         incoming,
         left: limit,
@@ -85,7 +102,7 @@ struct ClientBody {
     timeout: Duration,
     /// Set while the next part is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
-    state: Rc<RefCell<State>>,
+    state: Rc<Shared>,
     unread: Unread,
 }
 
@@ -123,10 +140,14 @@ impl http_body::Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let part = ready!(self.poll_part(cx));
-        let mut state = self.state.borrow_mut();
+        let mut state = self.state.0.borrow_mut();
         match &part {
             Some(Err(error)) => state.refusal = Some(Refusal::from_request_body(error)),
-            Some(Ok(_)) | None => state.last_part = Instant::now(),
+            Some(Ok(frame)) => {
+                state.received += frame.data_ref().map_or(0, Bytes::len) as u64;
+                state.last_part = Instant::now();
+            }
+            None => state.last_part = Instant::now(),
         }
         drop(state);
         if part.is_none() || self.incoming.is_end_stream() {

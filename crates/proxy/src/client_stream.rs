@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use crate::finish::Outgoing;
 use crate::limits::{LINGER, LINGER_CHUNK, LINGER_IDLE};
 
 /// Whether a request's body is left unread: more of it may come after the
@@ -35,6 +36,7 @@ pub(crate) struct ClientStream {
     /// Set while the client does not take what is there for it.
     stuck: Option<Pin<Box<Sleep>>>,
     unread: Unread,
+    outgoing: Rc<Outgoing>,
     lingering: Option<Linger>,
 }
 
@@ -47,12 +49,18 @@ struct Linger {
 }
 
 impl ClientStream {
-    pub(crate) fn new(stream: TcpStream, send_timeout: Duration, unread: Unread) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        send_timeout: Duration,
+        unread: Unread,
+        outgoing: Rc<Outgoing>,
+    ) -> Self {
         ClientStream {
             io: TokioIo::new(stream),
             send_timeout,
             stuck: None,
             unread,
+            outgoing,
             lingering: None,
         }
     }
@@ -140,6 +148,9 @@ impl Write for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let sent = Write::poll_write(Pin::new(&mut self.io), cx, bytes);
+        if let Poll::Ready(Ok(count)) = sent {
+            self.outgoing.took(&[io::IoSlice::new(bytes)], count);
+        }
         self.in_time(cx, sent)
     }
 
@@ -149,6 +160,9 @@ impl Write for ClientStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let sent = Write::poll_write_vectored(Pin::new(&mut self.io), cx, slices);
+        if let Poll::Ready(Ok(count)) = sent {
+            self.outgoing.took(slices, count);
+        }
         self.in_time(cx, sent)
     }
 
@@ -156,8 +170,10 @@ impl Write for ClientStream {
         Write::is_write_vectored(&self.io)
     }
 
-    /// A socket keeps nothing back that could be flushed.
+    /// A socket keeps nothing back that could be flushed; nor does the HTTP
+    /// library when it asks for this.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outgoing.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -12,6 +12,7 @@ use outrigger_engine::exchange::Client;
 use tokio::net::TcpStream;
 
 use crate::client_stream::{ClientStream, Unread};
+use crate::finish::Outgoing;
 use crate::handler;
 use crate::head_limit::HeadLimit;
 use crate::worker::Worker;
@@ -39,9 +40,16 @@ pub(crate) async fn serve(
         .max_buf_size(settings.max_head.max(MIN_BUFFER))
         .max_header_size(settings.max_head);
     let unread = Unread::default();
-    let stream = ClientStream::new(stream, settings.send_timeout, unread.clone());
+    let outgoing = Rc::new(Outgoing::default());
+    let stream = ClientStream::new(
+        stream,
+        settings.send_timeout,
+        unread.clone(),
+        Rc::clone(&outgoing),
+    );
     let service = service_fn(|request| {
-        handler::handle(request, Rc::clone(&client), Rc::clone(&worker), &unread)
+        let (client, worker) = (Rc::clone(&client), Rc::clone(&worker));
+        handler::handle(request, client, worker, &unread, &outgoing)
     });
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut told = false;
@@ -56,7 +64,9 @@ pub(crate) async fn serve(
         }
         ended
     });
-    if let Err(error) = ended.await {
+    let ended = ended.await;
+    outgoing.closed();
+    if let Err(error) = ended {
         // The client's doing: it went away, or sent what is no HTTP and was
         // told so.
         tracing::debug!(%peer, %error, "a client connection ended early");

@@ -8,13 +8,14 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
-use outrigger_engine::exchange::{Client, Exchange};
+use outrigger_engine::exchange::{Client, Exchange, RequestLength};
 use outrigger_engine::plugin::Flow;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::MatchedRoute;
 
 use crate::client_body::{self, Progress};
 use crate::client_stream::Unread;
+use crate::finish::{self, Outgoing, Underway};
 use crate::upstream;
 use crate::worker::Worker;
 
@@ -29,12 +30,19 @@ pub(crate) async fn handle(
     client: Rc<Client>,
     worker: Rc<Worker>,
     unread: &Unread,
+    outgoing: &Rc<Outgoing>,
 ) -> Result<http::Response<Body>, Infallible> {
-    let answer = match receive(request, client, &worker, unread) {
-        Ok((mut exchange, progress)) => answer(&mut exchange, &progress, &worker).await,
-        Err(refusal) => Err(refusal),
+    outgoing.next().await;
+    let mut response = match receive(request, client, &worker, unread) {
+        Ok((exchange, progress)) => {
+            let mut underway = Underway::new(exchange, outgoing);
+            let answer = answer(&mut underway, &progress, &worker).await;
+            let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+            response.body = underway.respond(response.status, response.body);
+            response
+        }
+        Err(refusal) => refusal.response(),
     };
-    let mut response = answer.unwrap_or_else(|refusal| refusal.response());
     let server = if worker.settings.show_version {
         SERVER_AND_VERSION
     } else {
@@ -59,29 +67,36 @@ fn receive(
 ) -> Result<(Exchange, Progress), Refusal> {
     let (head, incoming) = request.into_parts();
     unread.set(!incoming.is_end_stream());
-    check_lines(&head, worker.settings.max_line)?;
+    let head_length = check_lines(&head, worker.settings.max_line)?;
     let (body, progress) = client_body::receive(incoming, &worker.settings, unread)?;
-    let exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
+    let mut exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
+    exchange.length = RequestLength {
+        head: head_length as u64,
+        body: progress.received(),
+    };
     Ok((exchange, progress))
 }
 
 /// Whether every line of a request's head is short enough; the head as a whole
-/// is, or it would not have been read.
-fn check_lines(head: &request::Parts, limit: usize) -> Result<(), Refusal> {
+/// is, or it would not have been read. Returns the head's length in bytes.
+fn check_lines(head: &request::Parts, limit: usize) -> Result<usize, Refusal> {
     let target = head
         .uri
         .path_and_query()
         .map_or(0, |target| target.as_str().len());
-    if head.method.as_str().len() + target + REQUEST_LINE_FRAME > limit {
+    let line = head.method.as_str().len() + target + REQUEST_LINE_FRAME;
+    if line > limit {
         return Err(Refusal::TargetTooLong { limit });
     }
-    let too_long = |(name, value): (&HeaderName, &HeaderValue)| {
-        name.as_str().len() + value.len() + FIELD_FRAME > limit
-    };
-    if head.headers.iter().any(too_long) {
-        return Err(Refusal::FieldTooLong { limit });
+    let mut length = line + 2 * LINE_END;
+    for (name, value) in &head.headers {
+        let line = name.as_str().len() + value.len() + FIELD_FRAME;
+        if line > limit {
+            return Err(Refusal::FieldTooLong { limit });
+        }
+        length += line + LINE_END;
     }
-    Ok(())
+    Ok(length)
 }
 
 /// What a request line has besides method and target.
@@ -89,6 +104,9 @@ const REQUEST_LINE_FRAME: usize = "  HTTP/1.1".len();
 
 /// What a header line has besides name and value.
 const FIELD_FRAME: usize = ": ".len();
+
+/// What ends a line.
+const LINE_END: usize = "\r\n".len();
 
 /// What a plugin answers is plain text unless it says otherwise, as with
 /// nginx's `default_type` in APISIX.
@@ -110,11 +128,15 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let route = MatchedRoute::find(&worker.current.get(), exchange);
     let route = route.ok_or(Refusal::NoRoute)?;
+    exchange.timed = route.chain.logs() || route.chain.acts_on_responses();
     exchange.route = Some(route.clone());
     let mut response = match route.chain.request(exchange).await? {
         Flow::Respond(response) => with_media_type(response),
         Flow::Continue => {
             let mut response = upstream::ask(exchange, &route, worker, progress).await?;
+            if exchange.timed {
+                response.body = finish::timed(exchange, response.body);
+            }
             for edit in exchange.response_edits.drain(..) {
                 edit.apply(&mut response.headers);
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outrigger_engine::body::BodyError;
 use outrigger_engine::exchange::Exchange;
@@ -97,7 +97,9 @@ pub(super) enum Failure {
 impl ExtPlugin {
     async fn run(&self, exchange: &mut Exchange) -> Result<Flow, Refusal> {
         let counted = self.calls.begin(exchange.worker.number());
+        let since = Instant::now();
         let decision = self.call(exchange).await;
+        self.took(exchange, since.elapsed());
         let outcome = match &decision {
             Ok(Decision::Continue) => Outcome::Continue,
             Ok(Decision::Stop(_)) => Outcome::Stop,
@@ -133,6 +135,17 @@ impl ExtPlugin {
             time_limit: self.timeout,
             ..CallOptions::default()
         }
+    }
+
+    /// Notes how long a call took, for whoever wants to know at the end.
+    pub(super) fn took(&self, exchange: &mut Exchange, time: Duration) {
+        let times = &mut exchange.plugin_times;
+        let sum = match self.when {
+            When::PreReq => &mut times.pre_req,
+            When::PostReq => &mut times.post_req,
+            When::PostResp => &mut times.post_resp,
+        };
+        *sum.get_or_insert_default() += time;
     }
 
     /// Says in the log that a call came to nothing, and whether the request

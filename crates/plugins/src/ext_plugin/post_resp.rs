@@ -2,6 +2,7 @@
 //! body only where the runner asks for it; otherwise the body streams through.
 
 use std::mem;
+use std::time::Instant;
 
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::response::{Refusal, Response};
@@ -21,13 +22,15 @@ impl ExtPlugin {
         exchange: &mut Exchange,
         response: &mut Response,
     ) -> Result<(), Refusal> {
-        if exchange.upstream.status.is_none() {
+        if exchange.upstream.status().is_none() {
             return Ok(());
         }
         let counted = self.calls.begin(exchange.worker.number());
         // Taken out so that it can be read while the rest is lent to the call.
         let mut body = mem::take(&mut exchange.body);
+        let since = Instant::now();
         let changed = self.call_response(exchange, &mut body, response).await;
+        self.took(exchange, since.elapsed());
         exchange.body = body;
         let outcome = match &changed {
             Ok(change) if change.is_empty() => Outcome::Continue,

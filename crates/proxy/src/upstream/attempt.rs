@@ -108,6 +108,7 @@ impl Asking<'_> {
     ) -> Result<Response, Failure> {
         let mut request = self.request(exchange, node)?;
         let mut reused = self.worker.pool.take(&node.address, now);
+        exchange.upstream.begin(&node.address, now);
         loop {
             let fresh = reused.is_none();
             let mut link = match reused.take() {
@@ -118,7 +119,8 @@ impl Asking<'_> {
                     link
                 }
             };
-            exchange.upstream.address = Some(link.peer);
+            let since = fresh.then_some(now);
+            exchange.upstream.connected(link.peer, since);
             let spare = request.body().replay();
             match self.head(&mut link, request, now).await {
                 // Nobody asked to leave HTTP: the request's Upgrade field stays here.
@@ -126,7 +128,8 @@ impl Asking<'_> {
                     return Err(self.failure(exchange, &Lost::Broken, spare));
                 }
                 Ok(head) => {
-                    exchange.upstream.status = Some(head.status());
+                    let now = exchange.timed.then(Instant::now);
+                    exchange.upstream.answered(head.status(), now);
                     // Plugins of the response phase may ask for it, where it is still there.
                     exchange.body = spare.unwrap_or_default();
                     return Ok(self.response(head, link, node));
@@ -134,8 +137,10 @@ impl Asking<'_> {
                 // The node may have closed an idle connection just as the request was written.
                 Err(Lost::Unsent(unsent)) if !fresh => request = *unsent,
                 Err(Lost::Broken) if !fresh && spare.is_some() && may_repeat(&exchange.method) => {
+                    exchange.upstream.failed(StatusCode::BAD_GATEWAY);
                     exchange.body = spare.unwrap_or_default();
                     request = self.request(exchange, node)?;
+                    exchange.upstream.begin(&node.address, Instant::now());
                 }
                 Err(lost) => return Err(self.failure(exchange, &lost, spare)),
             }
@@ -152,6 +157,7 @@ impl Asking<'_> {
             Lost::Timeout => (Refusal::UpstreamTimeout, "it did not answer in time"),
             Lost::Unsent(_) | Lost::Broken => (Refusal::UpstreamBroken, "it closed the connection"),
         };
+        exchange.upstream.failed(refusal.status());
         let may_go_on = spare.is_some() && may_repeat(&exchange.method);
         exchange.body = spare.unwrap_or_default();
         Failure {
@@ -211,6 +217,7 @@ impl Asking<'_> {
                 } else {
                     Refusal::UpstreamUnreachable
                 };
+                exchange.upstream.failed(refusal.status());
                 Failure {
                     refusal,
                     may_go_on: true,

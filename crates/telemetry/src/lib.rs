@@ -1,4 +1,5 @@
-//! What the gateway lets the world see of itself: its log and its metrics.
+//! What the gateway lets the world see of itself: its log, its metrics
+//! and its traces.
 //!
 //! Nothing here is global: the binary installs what it gets from here.
 
@@ -6,3 +7,4 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod repeats;
+pub mod trace;

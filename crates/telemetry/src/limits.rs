@@ -30,3 +30,15 @@ pub(crate) const CALL_BUCKETS: [Duration; 18] = [
     Duration::from_secs(30),
     Duration::from_secs(60),
 ];
+
+/// Spans that are sent to the collector at once.
+pub(crate) const SPANS_PER_BATCH: usize = 512;
+
+/// How often a batch is sent at most, until the collector takes it.
+pub(crate) const BATCH_TRIES: u32 = 3;
+
+/// The pause before a batch is sent again; it doubles with every further try.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest answer of a collector that is read, in bytes.
+pub(crate) const COLLECTOR_ANSWER: usize = 64 << 10;

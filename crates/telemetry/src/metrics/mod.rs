@@ -12,12 +12,15 @@ mod chain;
 mod held;
 mod owners;
 mod shard;
+mod spans;
 mod text;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use calls::{Call, CallCost, CallLabels, Calls, Outcome};
 pub use text::CONTENT_TYPE;
+
+pub(crate) use spans::SpanCounts;
 
 use calls::AllCalls;
 use text::{Family, Text};
@@ -30,6 +33,8 @@ pub struct Metrics(Arc<All>);
 struct All {
     workers: usize,
     calls: AllCalls,
+    /// None where nothing is traced.
+    spans: OnceLock<Arc<SpanCounts>>,
 }
 
 impl Metrics {
@@ -39,6 +44,7 @@ impl Metrics {
         Metrics(Arc::new(All {
             workers,
             calls: AllCalls::default(),
+            spans: OnceLock::new(),
         }))
     }
 
@@ -49,12 +55,19 @@ impl Metrics {
         self.0.calls.get(labels, self.0.workers)
     }
 
+    pub(crate) fn spans(&self) -> Arc<SpanCounts> {
+        Arc::clone(self.0.spans.get_or_init(Arc::default))
+    }
+
     /// All metrics as Prometheus reads them; its media type is [`CONTENT_TYPE`].
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = Text::default();
         text.single(WORKERS, self.0.workers);
         self.0.calls.write(&mut text);
+        if let Some(spans) = self.0.spans.get() {
+            spans.write(&mut text);
+        }
         text.into_string()
     }
 }

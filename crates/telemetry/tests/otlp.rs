@@ -1,6 +1,8 @@
 //! Spans as a collector gets them: a real server decodes them with
 //! OpenTelemetry's own messages.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

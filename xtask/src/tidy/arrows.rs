@@ -62,9 +62,10 @@ const HARNESS_USERS: &[&str] = &[BINARY, "conformance"];
 /// The HTTP and TLS libraries, which may be changed for others one day.
 const HTTP: &[&str] = &["hyper", "hyper-util", "rustls", "tokio-rustls"];
 
-/// Who may use them: on the way of a request the proxy alone; the binary's demo
-/// and the harness have upstreams and clients besides.
-const HTTP_USERS: &[&str] = &["proxy", BINARY, HARNESS];
+/// Who may use them: on the way of a request the proxy alone; beside it
+/// telemetry asks a collector, and the binary's demo and the harness have
+/// upstreams and clients.
+const HTTP_USERS: &[&str] = &["proxy", "telemetry", BINARY, HARNESS];
 
 /// Checks every member that `cargo metadata` tells.
 pub(super) fn check(root: &Path, metadata: &Value) -> Result<Vec<Finding>, String> {

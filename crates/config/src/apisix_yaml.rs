@@ -6,7 +6,9 @@
 //! [traced back](Document::report) to its line.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use outrigger_model::read::{At, Null, read};
 use outrigger_model::{Faults, Id, Invalid, Kind, Place, PropertyPath, Resources};
@@ -14,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::env::{Env, substitute};
 use crate::report::{Location, Problem, Report};
+use crate::store::{Inventory, Key};
 use crate::yaml::{self, Marks};
 
 /// The line that ends the file.
@@ -33,16 +36,40 @@ const UNSUPPORTED: [&str; 10] = [
     "stream_routes",
 ];
 
-/// Where the resources of a file stand in it. It holds no values.
-#[derive(Debug)]
+/// The resources of a file as they were written, and where they stand in it.
 pub struct Document {
     file: PathBuf,
     marks: Marks,
+    /// By kind and place.
+    written: Map<String, Value>,
     /// The place of each resource in the array of its kind.
     places: HashMap<(Kind, Id), usize>,
 }
 
+/// Shows no value: it may hold secrets.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Document {
+    /// The resources as documents, each with its id. `revision` counts the
+    /// versions of the file.
+    pub fn inventory(&self, revision: u64) -> Inventory {
+        let resource = |(&(kind, ref id), &place): (&(Kind, Id), &usize)| {
+            let mut value = self.written.get(kind.plural())?.get(place)?.clone();
+            value
+                .as_object_mut()?
+                .insert("id".to_owned(), id.as_str().into());
+            let key = Key::new(kind.plural(), id.as_str()).ok()?;
+            Some((key, Arc::new(value)))
+        };
+        Inventory::of_revision(revision, self.places.iter().filter_map(resource))
+    }
+
     /// Where a property of a resource stands, or what is nearest above it. None
     /// if the file has no such resource.
     pub fn locate(&self, place: &Place) -> Option<Location> {
@@ -89,12 +116,17 @@ pub fn parse(text: &str, file: &Path, env: &Env<'_>) -> Result<(Document, Resour
         return Err(report);
     }
     let (value, marks) = tree.split();
+    let value = without_empty_keys(value);
     let resources =
-        read_resources(value).map_err(|faults| Report::of_faults(file, faults, &marks))?;
+        read_resources(&value).map_err(|faults| Report::of_faults(file, faults, &marks))?;
+    let Value::Object(written) = value else {
+        unreachable!("resources were read from an object")
+    };
     let document = Document {
         file: file.to_owned(),
         places: places_of(&resources),
         marks,
+        written,
     };
     let broken = resources.check_references().err().unwrap_or_default();
     match document.report(broken) {
@@ -116,9 +148,8 @@ fn before_end(text: &str) -> Option<&str> {
     None
 }
 
-fn read_resources(value: Value) -> Result<Resources, Faults> {
-    let value = without_empty_keys(value);
-    read(&value, Null::IsAValue, |at| {
+fn read_resources(value: &Value) -> Result<Resources, Faults> {
+    read(value, Null::IsAValue, |at| {
         let object = at.object()?;
         for key in UNSUPPORTED {
             if let Some(at) = object.get(key)

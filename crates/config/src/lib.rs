@@ -11,6 +11,7 @@
 
 pub mod apisix_yaml;
 pub mod limits;
+pub mod store;
 
 mod env;
 mod report;
@@ -22,6 +23,7 @@ pub use apisix_yaml::Document;
 pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{
-    ClientLimits, EnvRule, ExtPlugin, Router, RunnerSettings, RunnerTimeout, Settings, Source,
+    ClientLimits, ControlApi, EnvRule, ExtPlugin, Router, RunnerSettings, RunnerTimeout, Settings,
+    Source,
 };
 pub use watch::{Change, Watch};

@@ -31,3 +31,6 @@ pub const LONGEST_DURATION: Duration = outrigger_model::limits::LONGEST_DURATION
 pub const WORKERS: i64 = 1024;
 /// Longest name of a runner, in characters.
 pub const RUNNER_NAME_CHARS: usize = 64;
+/// Longest key of a resource, in bytes: a consumer's name, a credential's id, and
+/// the names of their collections, with room.
+pub const KEY_LEN: usize = 512;

@@ -7,13 +7,14 @@ use outrigger_model::Cidr;
 use outrigger_model::read::{At, Object};
 
 use super::foreign::{self, Notes};
-use super::{Router, listen};
+use super::{ControlApi, Router, control, listen};
 
 /// What the section says.
 pub(super) struct Apisix {
     pub(super) listens: Vec<SocketAddr>,
     pub(super) router: Router,
     pub(super) trusted_addresses: Vec<Cidr>,
+    pub(super) control: Option<ControlApi>,
     pub(super) show_upstream_status: bool,
     pub(super) server_tokens: bool,
     pub(super) workers: Option<NonZeroUsize>,
@@ -27,6 +28,7 @@ pub(super) fn read(section: &Object<'_>, notes: &Notes) -> Apisix {
         trusted_addresses: section
             .read("trusted_addresses", read_addresses)
             .unwrap_or_default(),
+        control: control::read(section),
         show_upstream_status: flag("show_upstream_status_in_response_header", false),
         server_tokens: flag("enable_server_tokens", true),
         workers: flag("enable_dev_mode", false).then_some(NonZeroUsize::MIN),

@@ -110,11 +110,6 @@ pub(super) const TOP: Table = &[
 /// In `apisix`.
 pub(super) const APISIX: Table = &[
     ("enable_admin", NoEffect("the Admin API is not there yet")),
-    (
-        "enable_control",
-        NoEffect("the control API is not there yet"),
-    ),
-    ("control", NoEffect("the control API is not there yet")),
     ("status", NoEffect(NOT_YET)),
     ("enable_reuseport", Nginx),
     (

@@ -97,11 +97,12 @@ impl Listens {
 }
 
 /// A port; 0 is one that the system chooses.
-fn read_port(at: &At<'_>) -> Option<u16> {
+pub(super) fn read_port(at: &At<'_>) -> Option<u16> {
     u16::try_from(at.integer(0..=65535)?).ok()
 }
 
-fn read_ip(at: &At<'_>) -> Option<IpAddr> {
+/// An address; one of IPv6 may stand in brackets.
+pub(super) fn read_ip(at: &At<'_>) -> Option<IpAddr> {
     let text = at.string()?;
     let inside = text
         .strip_prefix('[')

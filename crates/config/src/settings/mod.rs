@@ -5,6 +5,7 @@
 //! does is refused by name; one that nobody knows is refused with the nearest known name.
 
 mod apisix;
+mod control;
 mod deployment;
 mod ext_plugin;
 mod foreign;
@@ -28,6 +29,7 @@ use crate::report::{Problem, Report};
 use crate::watch::read_file;
 use crate::yaml;
 
+pub use self::control::ControlApi;
 pub use self::ext_plugin::{EnvRule, ExtPlugin, RunnerSettings, RunnerTimeout};
 
 /// What `config.yaml` says, every value checked and every default filled in.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub router: Router,
     /// The peers whose `X-Forwarded-*` headers are believed.
     pub trusted_addresses: Vec<Cidr>,
+    /// Where the control API listens; none if it is off.
+    pub control: Option<ControlApi>,
     /// Whether every response carries the upstream's status in
     /// `X-APISIX-Upstream-Status`; otherwise only one that says 5xx.
     pub show_upstream_status: bool,
@@ -161,6 +165,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         source: source?,
         router: apisix.router,
         trusted_addresses: apisix.trusted_addresses,
+        control: apisix.control,
         show_upstream_status: apisix.show_upstream_status,
         server_tokens: apisix.server_tokens,
         client: nginx.client,

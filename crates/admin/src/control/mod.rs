@@ -1,0 +1,111 @@
+//! The control API: what the gateway runs on, and what its runners do.
+//!
+//! `GET /v1/schema`, `/v1/healthcheck`, `/v1/routes`, `/v1/route/ID` and so on,
+//! and `PUT /v1/plugins/reload` are APISIX's. `/v1/runners` and `/v1/reload`
+//! are this gateway's own.
+
+mod guard;
+mod resources;
+mod runners;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use http::StatusCode;
+use outrigger_config::store::Inventory;
+use serde_json::{Value, json};
+
+use crate::answer;
+
+pub use runners::{Command, CommandError, RunnerState, RunnerStatus};
+
+/// What the gateway does for the control API.
+pub trait Control: Send + Sync + 'static {
+    /// What every process of every runner is doing.
+    fn runners(&self) -> Answer<'_, Vec<RunnerStatus>>;
+
+    /// Gives a command to all processes of a runner. It is under way when this returns.
+    fn command(&self, runner: String, command: Command) -> Answer<'_, Result<(), CommandError>>;
+
+    /// Does what SIGHUP does.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; nothing was reloaded then.
+    fn reload(&self) -> Answer<'_, Result<(), String>>;
+
+    /// The resources that requests run on.
+    fn resources(&self) -> Arc<Inventory>;
+
+    /// The JSON schemas of resources and plugins, in APISIX's shape.
+    fn schema(&self) -> Value;
+}
+
+/// What comes after a moment.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+type Gateway = State<Arc<dyn Control>>;
+
+/// The control API of `gateway`, listened to on `local`.
+pub fn router(gateway: Arc<dyn Control>, local: IpAddr) -> Router {
+    Router::new()
+        .route("/v1/schema", get(schema))
+        .route("/v1/healthcheck", get(health))
+        .route("/v1/healthcheck/{collection}/{id}", get(health_of_one))
+        .route("/v1/plugins/reload", put(reload_plugins))
+        .route("/v1/reload", post(reload))
+        .merge(resources::router())
+        .merge(runners::router())
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(gateway)
+        .layer(middleware::from_fn_with_state(local, guard::refuse_pages))
+}
+
+async fn schema(State(gateway): Gateway) -> Response {
+    answer::json(StatusCode::OK, &gateway.schema())
+}
+
+/// No upstream has health checks, so there is none to show.
+async fn health() -> Response {
+    answer::json(StatusCode::OK, &json!([]))
+}
+
+async fn health_of_one() -> Response {
+    answer::error(
+        StatusCode::NOT_FOUND,
+        "this resource has no upstream with health checks",
+    )
+}
+
+/// APISIX loads the code of plugins anew. Here that is the runners'.
+async fn reload_plugins(State(gateway): Gateway) -> Response {
+    match gateway.reload().await {
+        Ok(()) => (StatusCode::OK, "done").into_response(),
+        Err(why) => answer::error(StatusCode::BAD_REQUEST, why),
+    }
+}
+
+async fn reload(State(gateway): Gateway) -> Response {
+    match gateway.reload().await {
+        Ok(()) => answer::json(StatusCode::OK, &json!({"message": "reloaded"})),
+        Err(why) => answer::error(StatusCode::BAD_REQUEST, why),
+    }
+}
+
+async fn not_found() -> Response {
+    answer::error(StatusCode::NOT_FOUND, "not found")
+}
+
+async fn wrong_method() -> Response {
+    answer::error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! How the gateway is asked about itself and told what to do, over HTTP.
+//!
+//! The control API ([`control`]) shows what runs, and restarts runners. It has
+//! no keys: whoever reaches its loopback port may use it, except for web pages
+//! in a browser on that machine (see `control::guard`).
+//!
+//! What runs and how it is restarted is not known here: the gateway implements
+//! [`control::Control`]. Everything here runs on the gateway's control thread,
+//! never on one that serves requests; handlers must not block.
+
+pub mod control;
+pub mod limits;
+pub mod server;
+
+mod answer;

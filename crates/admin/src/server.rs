@@ -1,0 +1,219 @@
+//! An HTTP server of few, patient clients: bounded in connections and time.
+//!
+//! Deliberately absent: everything that makes the proxy fast. One task per
+//! connection on the control thread is enough here.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::serve::{IncomingStream, Listener};
+use http::StatusCode;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::answer;
+use crate::limits;
+
+/// An address that is listened on; nobody is answered yet.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Listens. Must be called in a tokio runtime with I/O.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // A predecessor's closed connections do not keep the port; a process
+        // that listens does.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(limits::BACKLOG)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens, with the port that the system may have chosen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers with `router` until the [`Serving`] is stopped or dropped.
+    /// Handlers find the client's address as `ConnectInfo<Peer>`.
+    pub fn serve(self, router: Router) -> Serving {
+        let listener = Gate {
+            listener: self.listener,
+            room: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let router = router.layer(middleware::from_fn(in_time));
+        let service = router.into_make_service_with_connect_info::<Peer>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(async {
+            // A dropped sender stops it too.
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(async move {
+            // It ends when it is told to, and has no error to report.
+            let _ = server.await;
+        });
+        Serving { stop, task }
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Serving {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Lets requests under way end, for at most [`limits::STOP`].
+    pub async fn stop(self) {
+        drop(self.stop);
+        let mut task = self.task;
+        if timeout(limits::STOP, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+/// A client's address.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+impl Connected<IncomingStream<'_, Gate>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Gate>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+/// The address of a request's client.
+pub(crate) type ClientAddress = ConnectInfo<Peer>;
+
+/// Ends a request that takes too long, be it the client or we who do.
+async fn in_time(request: Request, next: Next) -> Response {
+    match timeout(limits::ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => answer::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("it took longer than {:?}", limits::ANSWER),
+        ),
+    }
+}
+
+/// Lets so many connections in at a time.
+struct Gate {
+    listener: TcpListener,
+    room: Arc<Semaphore>,
+}
+
+impl Listener for Gate {
+    type Io = Visitor;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Visitor, SocketAddr) {
+        let permit = Arc::clone(&self.room).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, address)) => return (Visitor::new(stream, permit), address),
+                Err(error) => {
+                    tracing::debug!("cannot accept a connection: {error}");
+                    sleep(limits::ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that ends when it is silent for too long.
+struct Visitor {
+    stream: TcpStream,
+    silence: Pin<Box<Sleep>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Visitor {
+    fn new(stream: TcpStream, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            stream,
+            silence: Box::pin(sleep(limits::IDLE)),
+            _permit: permit,
+        }
+    }
+
+    /// `result`, unless it is that of waiting for too long.
+    fn timed<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.silence.as_mut().reset(Instant::now() + limits::IDLE);
+            return result;
+        }
+        ready!(self.silence.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Visitor {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.timed(context, result)
+    }
+}
+
+impl AsyncWrite for Visitor {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.timed(context, result)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
+use axum::extract::Request;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
@@ -113,9 +113,6 @@ impl Connected<IncomingStream<'_, Gate>> for Peer {
         Self(*stream.remote_addr())
     }
 }
-
-/// The address of a request's client.
-pub(crate) type ClientAddress = ConnectInfo<Peer>;
 
 /// Ends a request that takes too long, be it the client or we who do.
 async fn in_time(request: Request, next: Next) -> Response {

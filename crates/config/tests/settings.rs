@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_config::{
-    ClientLimits, EnvRule, ExtPlugin, Report, Router, RunnerTimeout, Settings, Source,
+    ClientLimits, ControlApi, EnvRule, ExtPlugin, Report, Router, RunnerTimeout, Settings, Source,
 };
 
 /// The least that a file must say.
@@ -134,6 +134,35 @@ outrigger: {data_dir: ../store, runtime_dir: /run/mine}
         Some(Path::new("/run/mine"))
     );
     assert_eq!(settings.notes, [""; 0]);
+}
+
+#[test]
+fn the_control_api_is_on_unless_it_is_switched_off() {
+    let control = |apisix: &str| with(&format!("apisix: {{{apisix}}}\n")).control;
+    let at = |address: &str, explicit| {
+        let address = address.parse().unwrap();
+        Some(ControlApi { address, explicit })
+    };
+    for (apisix, expected) in [
+        ("", at("127.0.0.1:9090", false)),
+        ("enable_control: true", at("127.0.0.1:9090", false)),
+        ("enable_control: false", None),
+        ("enable_control: false, control: {port: 1}", None),
+        ("control: {}", at("127.0.0.1:9090", true)),
+        ("control: {port: 0}", at("127.0.0.1:0", true)),
+        ("control: {ip: '::1'}", at("[::1]:9090", true)),
+        ("control: {ip: 10.1.1.1, port: 80}", at("10.1.1.1:80", true)),
+    ] {
+        assert_eq!(control(apisix), expected, "{apisix}");
+    }
+    refused(
+        "apisix: {control: {ip: here, port: 65536, prot: 1}}\n",
+        &[
+            "1:20: apisix.control.ip: expected an IP address",
+            "1:30: apisix.control.port: expected 65536 to be at most 65535",
+            "1:43: apisix.control.prot: unknown property, did you mean \"port\"?",
+        ],
+    );
 }
 
 #[test]

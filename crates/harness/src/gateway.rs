@@ -23,6 +23,9 @@ const ROUTES_FILE: &str = "apisix.yaml";
 /// The settings file.
 const CONFIG_FILE: &str = "config.yaml";
 
+/// What the gateway logs of its control API, before the address.
+const CONTROL: &str = "control API: http://";
+
 /// What ends the routes file; the gateway reads no file without it.
 const END: &str = "#END";
 
@@ -44,6 +47,18 @@ impl Gateway {
     /// Where it listens, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// A client for its control API.
+    ///
+    /// # Panics
+    /// If it has none.
+    #[track_caller]
+    pub fn control(&self) -> Client {
+        let line = self.wait_log(CONTROL);
+        let url = line.split_once(CONTROL).expect("it was found").1;
+        let address = url.split_whitespace().next().unwrap_or(url);
+        Client::new(address.parse().expect("an address is logged"))
     }
 
     /// A client for its first listener.

@@ -82,7 +82,9 @@ fn a_gateway_gets_its_files_and_tells_its_address() {
     assert_eq!(gateway.client().address().port(), 4321);
     gateway.wait_log("ext-plugin: {cmd: [x]}");
     gateway.wait_log("PEARL=white");
-    gateway.wait_log("apisix: {\"node_listen\":[{\"ip\":\"127.0.0.1\",\"port\":0}]}");
+    gateway.wait_log(
+        "apisix: {\"node_listen\":[{\"ip\":\"127.0.0.1\",\"port\":0}],\"control\":{\"port\":0}}",
+    );
     let read = |name| std::fs::read_to_string(gateway.folder().join(name)).unwrap();
     assert_eq!(read("apisix.yaml"), "routes: [{\"uri\":\"/a\"}]\n\n#END\n");
     assert_eq!(read("extra.txt"), "more");

@@ -1,8 +1,9 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// An API gateway that runs plugin runners beside it and calls them over a
 /// unix socket.
@@ -44,8 +45,62 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
         config: PathBuf,
     },
+    /// Have a running gateway read config.yaml again and restart its runners, as SIGHUP does.
+    Reload {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Look at the runners of a running gateway, and restart, stop and start them.
+    Runner {
+        #[command(subcommand)]
+        command: RunnerCommand,
+    },
     /// Show the gateway at work: an echo upstream, the gateway and a runner, on free loopback ports.
     Demo,
     /// Run the demo's plugin runner; the gateway starts it by ext-plugin.cmd.
     DemoRunner,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunnerCommand {
+    /// Show every process of every runner.
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Start a new process, switch calls over, stop the old one.
+    Restart {
+        #[command(flatten)]
+        runner: RunnerTarget,
+    },
+    /// Stop a runner until it is started, restarted, or the gateway is reloaded.
+    Stop {
+        #[command(flatten)]
+        runner: RunnerTarget,
+    },
+    /// Start a runner that was stopped.
+    Start {
+        #[command(flatten)]
+        runner: RunnerTarget,
+    },
+}
+
+/// Which runner of which gateway.
+#[derive(Debug, Args)]
+pub(crate) struct RunnerTarget {
+    /// The runner's name in config.yaml; `default` for the one without.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) gateway: Target,
+}
+
+/// Which gateway is spoken to.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The gateway's configuration, which says where its control API listens.
+    #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
+    pub(crate) config: PathBuf,
+    /// Where the gateway's control API listens; the configuration is not read then.
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
+    pub(crate) control: Option<SocketAddr>,
 }

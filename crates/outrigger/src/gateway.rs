@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use outrigger_config::{Router, Settings, Source as SourceSettings};
+use outrigger_admin as admin;
+use outrigger_config::{ControlApi, Router, Settings, Source as SourceSettings};
 use outrigger_engine::router::Mode;
 use outrigger_proxy as proxy;
 use outrigger_telemetry::metrics::Metrics;
@@ -12,9 +14,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::Failure;
+use crate::remote::{Remote, Wish};
 use crate::runners::Fleet;
 use crate::runtime_dir;
 use crate::source::Source;
+
+/// Wishes that wait for the control thread; who wishes more waits.
+const WISHES: usize = 16;
+
+/// What is wished through the control API.
+struct Wishes {
+    inbox: mpsc::Receiver<Wish>,
+    /// Keeps the inbox open where there is no control API.
+    _outbox: mpsc::Sender<Wish>,
+}
 
 /// A gateway that serves.
 pub(crate) struct Gateway {
@@ -22,6 +35,8 @@ pub(crate) struct Gateway {
     proxy: proxy::Running,
     fleet: Fleet,
     follower: JoinHandle<()>,
+    control: Option<admin::server::Serving>,
+    wishes: Wishes,
     settings: Settings,
     /// Kept until the runners are gone.
     sockets: TempDir,
@@ -44,6 +59,7 @@ impl Gateway {
         let sockets = runtime_dir::make(settings.runtime_dir.as_deref(), |name| {
             std::env::var_os(name)
         })?;
+        let control = settings.control.map(bind_control).transpose()?.flatten();
         let proxy_settings = proxy_settings(&settings);
         let metrics = Metrics::new(proxy_settings.workers);
         let bound = proxy::Bound::bind(proxy_settings)?;
@@ -51,6 +67,17 @@ impl Gateway {
         let fleet = Fleet::start(&settings, sockets.path(), output.as_ref())?;
         let source = open_source(&settings, &fleet, &metrics).await?;
         let proxy = bound.start(source.snapshot())?;
+        let (outbox, inbox) = mpsc::channel(WISHES);
+        let remote = Remote::new(outbox.clone(), Arc::clone(source.resources()));
+        let control = control.map(|bound| {
+            let address = bound.address();
+            tracing::info!("control API: http://{address}");
+            bound.serve(admin::control::router(Arc::new(remote), address.ip()))
+        });
+        let wishes = Wishes {
+            inbox,
+            _outbox: outbox,
+        };
         let follower = tokio::spawn(source.follow());
         for address in &addresses {
             tracing::info!("listening on http://{address}");
@@ -60,6 +87,8 @@ impl Gateway {
             proxy,
             fleet,
             follower,
+            control,
+            wishes,
             settings,
             sockets,
         })
@@ -68,6 +97,19 @@ impl Gateway {
     /// The addresses that are listened on.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The next wish from the control API.
+    pub(crate) async fn wish(&mut self) -> Wish {
+        match self.wishes.inbox.recv().await {
+            Some(wish) => wish,
+            None => unreachable!("the gateway itself keeps a sender"),
+        }
+    }
+
+    /// The runners, to look at and to command.
+    pub(crate) fn fleet(&mut self) -> &mut Fleet {
+        &mut self.fleet
     }
 
     /// Replaces the runners' processes by new ones, on the terms that
@@ -93,9 +135,33 @@ impl Gateway {
     pub(crate) async fn stop(self) {
         tracing::info!("stopping: requests in flight may end, new ones are not taken");
         self.follower.abort();
+        if let Some(control) = self.control {
+            control.stop().await;
+        }
         self.proxy.stop(self.settings.shutdown_timeout).await;
         self.fleet.stop().await;
         tracing::info!("stopped");
+    }
+}
+
+/// None where nobody asked for this address and it cannot be had: a second
+/// gateway on one machine is no error.
+fn bind_control(control: ControlApi) -> Result<Option<admin::server::Bound>, Failure> {
+    let ControlApi { address, explicit } = control;
+    match admin::server::Bound::bind(address) {
+        Ok(bound) => Ok(Some(bound)),
+        Err(error) if explicit => Err(format!(
+            "cannot listen on {address} for the control API: {error}; \
+             set apisix.control, or apisix.enable_control to false"
+        )
+        .into()),
+        Err(error) => {
+            tracing::warn!(
+                "the control API is off: cannot listen on {address}: {error}; \
+                 set apisix.control.port to have it, or apisix.enable_control to false"
+            );
+            Ok(None)
+        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod check;
 mod cli;
+mod client;
+mod control;
 mod demo;
 mod demo_runner;
 mod gateway;
+mod remote;
 mod run;
 mod runners;
 mod runtime_dir;
@@ -43,6 +46,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check::check(&config),
+        Command::Reload { target } => control::reload(&target),
+        Command::Runner { command } => control::runner(command),
         Command::Demo => demo::run(),
         Command::DemoRunner => demo_runner(),
     }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use outrigger_config::Settings;
+use outrigger_config::{Report, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::gateway::Gateway;
+use crate::remote::Wish;
 use crate::source::env;
 
 pub(crate) fn run(config: &Path) -> Result<(), Failure> {
@@ -14,15 +15,42 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
     control_runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let mut gateway = Gateway::start(settings, None).await?;
-        while let Signal::Reload = signals.next().await {
-            match Settings::load(config, &env) {
-                Ok(settings) => gateway.reload(settings),
-                Err(report) => tracing::error!("{report}; nothing was reloaded"),
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    // What is wrong has been logged.
+                    Signal::Reload => drop(reload(config, &mut gateway)),
+                    Signal::Stop => break,
+                },
+                wish = gateway.wish() => grant(wish, config, &mut gateway),
             }
         }
         gateway.stop().await;
         Ok(())
     })
+}
+
+fn reload(config: &Path, gateway: &mut Gateway) -> Result<(), Report> {
+    let settings = Settings::load(config, &env);
+    let settings =
+        settings.inspect_err(|report| tracing::error!("{report}; nothing was reloaded"))?;
+    gateway.reload(settings);
+    Ok(())
+}
+
+/// Does what was wished. Whoever has gone meanwhile gets no answer.
+fn grant(wish: Wish, config: &Path, gateway: &mut Gateway) {
+    match wish {
+        Wish::Runners(reply) => drop(reply.send(gateway.fleet().list())),
+        Wish::Command {
+            runner,
+            command,
+            reply,
+        } => drop(reply.send(gateway.fleet().command(&runner, command))),
+        Wish::Reload(reply) => {
+            drop(reply.send(reload(config, gateway).map_err(|report| report.to_string())));
+        }
+    }
 }
 
 /// The control thread's runtime: configuration, signals, runners' processes.

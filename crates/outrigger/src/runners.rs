@@ -2,6 +2,7 @@
 //! those that someone else did, each with the handle that calls go through.
 
 mod environment;
+mod seen;
 mod watcher;
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_admin::control::{Command, CommandError, RunnerState, RunnerStatus};
 use outrigger_config::{RunnerSettings, RunnerTimeout, Settings};
 use outrigger_host as host;
 use outrigger_plugins::Runners;
@@ -28,8 +30,42 @@ const CONF_LIFETIME: Duration = Duration::from_secs(3600);
 /// All runners of one configuration.
 pub(crate) struct Fleet {
     runners: Runners,
+    /// In the order of the configuration.
+    watchers: Vec<Arc<Watcher>>,
     /// By the runner's name.
-    processes: HashMap<String, supervisor::Handle>,
+    processes: HashMap<String, Supervised>,
+}
+
+/// A runner that the gateway starts.
+struct Supervised {
+    watcher: Arc<Watcher>,
+    spec: supervisor::Spec,
+    /// None where it was told to stop.
+    process: Option<supervisor::Handle>,
+}
+
+impl Supervised {
+    /// Replaces the process, or starts one where it was stopped.
+    fn restart(&mut self) {
+        match &self.process {
+            Some(process) => process.restart_with(self.spec.clone()),
+            None => self.start(),
+        }
+    }
+
+    fn start(&mut self) {
+        if self.process.is_none() {
+            let watcher: Arc<dyn supervisor::Observer> = Arc::<Watcher>::clone(&self.watcher);
+            let process = supervisor::Supervisor::start(self.spec.clone(), watcher);
+            self.process = Some(process);
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            tokio::spawn(process.stop());
+        }
+    }
 }
 
 impl Fleet {
@@ -48,14 +84,20 @@ impl Fleet {
         output: Option<&mpsc::Sender<String>>,
     ) -> Result<Self, Failure> {
         let mut processes = HashMap::new();
+        let mut watchers = Vec::new();
         let mut start = |runner: &RunnerSettings| -> Result<Arc<host::Runner>, Failure> {
             let watcher = Watcher::new(&runner.name, output.cloned());
             let handle = handle(&runner.name, runner.timeout, &watcher);
             watcher.attach(&handle);
+            watchers.push(Arc::clone(&watcher));
             if !runner.cmd.is_empty() {
-                let spec = spec(settings, runner, sockets)?;
-                let process = supervisor::Supervisor::start(spec, watcher);
-                processes.insert(runner.name.clone(), process);
+                let mut supervised = Supervised {
+                    watcher,
+                    spec: spec(settings, runner, sockets)?,
+                    process: None,
+                };
+                supervised.start();
+                processes.insert(runner.name.clone(), supervised);
             } else if let Some(path) = &runner.path {
                 tracing::info!(
                     runner = runner.name,
@@ -63,6 +105,7 @@ impl Fleet {
                     path.display()
                 );
                 handle.listening(path.clone());
+                watcher.seen().external(path.clone());
             }
             Ok(handle)
         };
@@ -78,6 +121,7 @@ impl Fleet {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Fleet {
             runners: Runners::new(default, named),
+            watchers,
             processes,
         })
     }
@@ -90,17 +134,18 @@ impl Fleet {
     /// Replaces every process by a new one, on the terms that `settings` has
     /// for it now. A runner that is new, gone, or no longer the gateway's to
     /// start waits for a restart of the gateway; the log says so.
-    pub(crate) fn restart(&self, settings: &Settings, sockets: &Path) {
+    pub(crate) fn restart(&mut self, settings: &Settings, sockets: &Path) {
         let ext_plugin = &settings.ext_plugin;
         let configured = || ext_plugin.default.iter().chain(&ext_plugin.named);
         let mut restarted = 0;
         for runner in configured().filter(|runner| !runner.cmd.is_empty()) {
             match (
-                self.processes.get(&runner.name),
+                self.processes.get_mut(&runner.name),
                 spec(settings, runner, sockets),
             ) {
-                (Some(process), Ok(spec)) => {
-                    process.restart_with(spec);
+                (Some(supervised), Ok(spec)) => {
+                    supervised.spec = spec;
+                    supervised.restart();
                     restarted += 1;
                 }
                 (None, _) => tracing::warn!(
@@ -118,11 +163,50 @@ impl Fleet {
         }
     }
 
+    /// What every runner is doing.
+    pub(crate) fn list(&self) -> Vec<RunnerStatus> {
+        let watchers = self.watchers.iter();
+        watchers.map(|watcher| watcher.seen().get()).collect()
+    }
+
+    /// Has a runner do something. It is under way when this returns.
+    ///
+    /// # Errors
+    /// There is no such runner, or it is not the gateway's to start.
+    pub(crate) fn command(&mut self, name: &str, command: Command) -> Result<(), CommandError> {
+        let Some(supervised) = self.processes.get_mut(name) else {
+            return Err(self.no_process(name));
+        };
+        tracing::info!(runner = name, "{command:?} as told through the control API");
+        match command {
+            Command::Restart => supervised.restart(),
+            Command::Stop => supervised.stop(),
+            Command::Start => supervised.start(),
+        }
+        Ok(())
+    }
+
+    fn no_process(&self, name: &str) -> CommandError {
+        let runners = self.list();
+        let external = runners
+            .iter()
+            .find(|it| it.name == name && it.state == RunnerState::External);
+        let name = name.to_owned();
+        match external.and_then(|it| it.socket.clone()) {
+            Some(socket) => CommandError::External { name, socket },
+            None => CommandError::Unknown {
+                name,
+                known: runners.into_iter().map(|it| it.name).collect(),
+            },
+        }
+    }
+
     /// Stops every process.
     pub(crate) async fn stop(self) {
         let stopping = self
             .processes
             .into_values()
+            .filter_map(|supervised| supervised.process)
             .map(|process| tokio::spawn(process.stop()));
         for stopped in stopping.collect::<Vec<_>>() {
             // A panic has been reported by the task itself.

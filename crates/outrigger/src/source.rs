@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use outrigger_config::store::Inventory;
 use outrigger_config::{Document, Report, Watch};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
@@ -16,6 +17,7 @@ pub(crate) struct Source {
     registry: Registry,
     mode: Mode,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    resources: Arc<ArcSwap<Inventory>>,
 }
 
 impl Source {
@@ -30,6 +32,7 @@ impl Source {
             registry,
             mode,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
+            resources: Arc::default(),
         };
         let change = source.watch.next().await;
         source.apply(change)?;
@@ -39,6 +42,11 @@ impl Source {
     /// What requests run on.
     pub(crate) fn snapshot(&self) -> &Arc<ArcSwap<Snapshot>> {
         &self.snapshot
+    }
+
+    /// The resources that the snapshot was compiled from, as they were written.
+    pub(crate) fn resources(&self) -> &Arc<ArcSwap<Inventory>> {
+        &self.resources
     }
 
     /// Puts every further change into effect; reports what is wrong with one
@@ -67,6 +75,9 @@ impl Source {
         })?;
         let routes = compiled.route_count();
         self.snapshot.store(Arc::new(compiled));
+        let revision = self.resources.load().revision() + 1;
+        let written = document.inventory(revision);
+        self.resources.store(Arc::new(written));
         tracing::info!("apisix.yaml: {routes} routes applied");
         Ok(())
     }

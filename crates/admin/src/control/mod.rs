@@ -1,6 +1,6 @@
 //! The control API: what the gateway runs on, and what its runners do.
 //!
-//! `GET /v1/schema`, `/v1/healthcheck`, `/v1/routes`, `/v1/route/ID` and so on,
+//! `GET /v1/healthcheck`, `/v1/routes`, `/v1/route/ID` and so on,
 //! and `PUT /v1/plugins/reload` are APISIX's. `/v1/runners` and `/v1/reload`
 //! are this gateway's own.
 
@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::StatusCode;
 use outrigger_config::store::Inventory;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::answer;
 
@@ -42,9 +42,6 @@ pub trait Control: Send + Sync + 'static {
 
     /// The resources that requests run on.
     fn resources(&self) -> Arc<Inventory>;
-
-    /// The JSON schemas of resources and plugins, in APISIX's shape.
-    fn schema(&self) -> Value;
 }
 
 /// What comes after a moment.
@@ -55,7 +52,6 @@ type Gateway = State<Arc<dyn Control>>;
 /// The control API of `gateway`, listened to on `local`.
 pub fn router(gateway: Arc<dyn Control>, local: IpAddr) -> Router {
     Router::new()
-        .route("/v1/schema", get(schema))
         .route("/v1/healthcheck", get(health))
         .route("/v1/healthcheck/{collection}/{id}", get(health_of_one))
         .route("/v1/plugins/reload", put(reload_plugins))
@@ -66,10 +62,6 @@ pub fn router(gateway: Arc<dyn Control>, local: IpAddr) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(gateway)
         .layer(middleware::from_fn_with_state(local, guard::refuse_pages))
-}
-
-async fn schema(State(gateway): Gateway) -> Response {
-    answer::json(StatusCode::OK, &gateway.schema())
 }
 
 /// No upstream has health checks, so there is none to show.

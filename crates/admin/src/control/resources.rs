@@ -79,14 +79,11 @@ fn shape(key: &Key, entry: &Entry) -> Value {
 
 /// Whether the upstream in a resource has a node that is a name.
 fn has_name(value: &Value) -> bool {
-    let nodes = value["upstream"]["nodes"]
-        .is_null()
-        .then(|| &value["nodes"])
-        .unwrap_or(&value["upstream"]["nodes"]);
+    let nodes = value.pointer("/upstream/nodes").or(value.get("nodes"));
     let is_name = |host: &str| host.parse::<std::net::IpAddr>().is_err();
     match nodes {
-        Value::Object(nodes) => nodes.keys().any(|node| is_name(host_of(node))),
-        Value::Array(nodes) => nodes
+        Some(Value::Object(nodes)) => nodes.keys().any(|node| is_name(host_of(node))),
+        Some(Value::Array(nodes)) => nodes
             .iter()
             .filter_map(|node| node["host"].as_str())
             .any(|host| is_name(host.trim_matches(['[', ']']))),

@@ -42,7 +42,7 @@ pub struct RunnerStatus {
     /// Whether calls are let through: `closed`, `open` or `half-open`, as
     /// circuit breakers are spoken of. None where there is no breaker.
     pub breaker: Option<String>,
-    /// Why it is not ready, in words.
+    /// Why it is not running, in words.
     pub trouble: Option<String>,
 }
 
@@ -53,10 +53,12 @@ pub enum RunnerState {
     /// It was started and does not listen yet.
     Starting,
     /// It listens: calls go there.
-    Ready,
-    /// It exits again and again.
+    Running,
+    /// It does not come up; it is tried again and again.
     Failing,
-    /// Somebody told it to stop.
+    /// It was told to stop and has not ended yet.
+    Stopping,
+    /// It was told to stop.
     Stopped,
     /// Somebody else starts it; the gateway only calls it.
     External,

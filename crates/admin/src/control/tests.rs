@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use outrigger_config::store::Key;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,7 +24,7 @@ impl Control for Fake {
         let status = RunnerStatus {
             name: "java".to_owned(),
             instance: 1,
-            state: RunnerState::Ready,
+            state: RunnerState::Running,
             pid: Some(42),
             generation: Some(3),
             restarts: 2,
@@ -68,10 +69,6 @@ impl Control for Fake {
         let value = json!({"id": "1", "uri": "/a"});
         Arc::new(Inventory::of_revision(5, [(key, Arc::new(value))]))
     }
-
-    fn schema(&self) -> Value {
-        json!({"main": {}})
-    }
 }
 
 async fn start(gateway: Arc<Fake>) -> (SocketAddr, Serving) {
@@ -108,7 +105,7 @@ async fn runners_are_shown_and_take_commands() {
     assert_eq!(
         body,
         json!([{
-            "name": "java", "instance": 1, "state": "ready", "pid": 42, "generation": 3,
+            "name": "java", "instance": 1, "state": "running", "pid": 42, "generation": 3,
             "restarts": 2, "since": 7, "socket": "/run/java.3.sock", "in_flight": 1, "queued": 0,
             "breaker": null, "trouble": null,
         }])

@@ -73,7 +73,8 @@ impl FromStr for Key {
             !segment.is_empty() && !segment.chars().any(|c| c.is_control() || c.is_whitespace())
         };
         let segments = text.split('/').count();
-        if segments % 2 != 0 || text.len() > limits::KEY_LEN || !text.split('/').all(good) {
+        if !segments.is_multiple_of(2) || text.len() > limits::KEY_LEN || !text.split('/').all(good)
+        {
             return Err(NotAKey);
         }
         Ok(Self(text.to_owned()))

@@ -87,7 +87,7 @@ impl GatewayBuilder {
     }
 
     /// Adds settings. Unless they hold these sections themselves, `apisix`
-    /// listens on a free loopback port, `deployment` reads routes from
+    /// listens on free loopback ports, `deployment` reads routes from
     /// `apisix.yaml`, and `outrigger` runs one worker with its sockets in the
     /// gateway's folder.
     pub fn config(mut self, config: impl Document) -> Self {
@@ -188,7 +188,10 @@ pub(super) fn config_text(settings: &str, folder: &Path) -> String {
     let sections = [
         (
             "apisix",
-            json!({"node_listen": [{"ip": "127.0.0.1", "port": 0}]}),
+            json!({
+                "node_listen": [{"ip": "127.0.0.1", "port": 0}],
+                "control": {"port": 0},
+            }),
         ),
         (
             "deployment",
@@ -196,7 +199,7 @@ pub(super) fn config_text(settings: &str, folder: &Path) -> String {
         ),
         ("outrigger", json!({"workers": 1, "runtime_dir": folder})),
     ];
-    let mut text = settings.to_owned();
+    let mut text = with_control(settings);
     for (name, section) in sections {
         let key = format!("{name}:");
         if !settings.lines().any(|line| line.starts_with(&key)) {
@@ -205,6 +208,23 @@ pub(super) fn config_text(settings: &str, folder: &Path) -> String {
     }
     text.push('\n');
     text
+}
+
+/// A section `apisix` of the test's own says where the control API listens, or
+/// gets told: gateways that run at once cannot share a port.
+fn with_control(settings: &str) -> String {
+    let lines = settings.lines().map(|line| {
+        let Some(section) = line.strip_prefix("apisix:") else {
+            return line.to_owned();
+        };
+        match section.trim_start().strip_prefix('{') {
+            _ if settings.contains("control") => line.to_owned(),
+            Some("}") => r#"apisix: {"control": {"port": 0}}"#.to_owned(),
+            Some(rest) => format!(r#"apisix: {{"control": {{"port": 0}}, {rest}"#),
+            None => format!("{line}\n  control: {{port: 0}}"),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn addresses(running: &Running, count: usize) -> Option<Vec<SocketAddr>> {
@@ -233,6 +253,28 @@ mod tests {
         assert_eq!(text.matches("outrigger:").count(), 1, "{text}");
         assert!(text.contains("\napisix: {"), "{text}");
         assert!(text.contains("\ndeployment: {"), "{text}");
+    }
+
+    #[test]
+    fn a_section_of_the_test_gets_a_control_port_of_its_own() {
+        for (section, expected) in [
+            (
+                "apisix: {\"node_listen\": 1}",
+                "apisix: {\"control\": {\"port\": 0}, \"node_listen\": 1}",
+            ),
+            ("apisix: {}", "apisix: {\"control\": {\"port\": 0}}"),
+            (
+                "apisix:\n  node_listen: 1",
+                "apisix:\n  control: {port: 0}\n  node_listen: 1",
+            ),
+            (
+                "apisix: {enable_control: false}",
+                "apisix: {enable_control: false}",
+            ),
+            ("x: {control: 1}", "x: {control: 1}"),
+        ] {
+            assert_eq!(with_control(section), expected);
+        }
     }
 
     #[test]

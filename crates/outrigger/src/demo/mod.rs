@@ -2,7 +2,6 @@
 //! runner beside it, all on free loopback ports; one request shows what each
 //! of them sees.
 
-mod client;
 mod echo;
 mod story;
 
@@ -48,7 +47,10 @@ pub(crate) fn run() -> Result<(), Failure> {
 fn configure(folder: &Path, upstream: SocketAddr) -> Result<Settings, Failure> {
     let program = std::env::current_exe()?;
     let config = json!({
-        "apisix": {"node_listen": [{"ip": "127.0.0.1", "port": 0}]},
+        "apisix": {
+            "node_listen": [{"ip": "127.0.0.1", "port": 0}],
+            "enable_control": false,
+        },
         "deployment": {"role": "data_plane", "role_data_plane": {"config_provider": "yaml"}},
         "ext-plugin": {"cmd": [program, "demo-runner"]},
         "nginx_config": {"envs": ["OUTRIGGER_DEMO_TELL=1"]},

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use http::Method;
 use serde::Deserialize;
 use tokio::sync::mpsc::Receiver;
 
-use super::client;
 use crate::Failure;
+use crate::client;
 use crate::demo_runner::PLUGIN_SAW;
 
 /// How long the runner may take to say what its plugin saw.
@@ -23,7 +24,7 @@ pub(super) async fn tell(
     folder: &Path,
     runner_says: &mut Receiver<String>,
 ) -> Result<(), Failure> {
-    let answer = client::get(gateway, TARGET).await?;
+    let answer = client::request(Method::GET, gateway, TARGET).await?;
     let plugin = tokio::time::timeout(RUNNER_PATIENCE, what_plugin_saw(runner_says)).await;
     let plugin = plugin
         .ok()

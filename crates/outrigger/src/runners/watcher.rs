@@ -11,6 +11,8 @@ use outrigger_telemetry::repeats::Repeats;
 use supervisor::Event;
 use tokio::sync::mpsc;
 
+use super::seen::Seen;
+
 /// Lines of one runner's output that are logged in one second.
 const OUTPUT_LINES_PER_SECOND: u32 = 1000;
 
@@ -19,6 +21,7 @@ pub(super) struct Watcher {
     handle: OnceLock<Arc<host::Runner>>,
     /// The generation that calls go to; 0: none.
     serving: AtomicU64,
+    seen: Seen,
     output: Repeats,
     /// Gets a copy of every line, as far as it takes them.
     copy: Option<mpsc::Sender<String>>,
@@ -30,6 +33,7 @@ impl Watcher {
             name: name.to_owned(),
             handle: OnceLock::new(),
             serving: AtomicU64::new(0),
+            seen: Seen::new(name),
             output: Repeats::new(OUTPUT_LINES_PER_SECOND),
             copy,
         })
@@ -39,6 +43,11 @@ impl Watcher {
     pub(super) fn attach(&self, handle: &Arc<host::Runner>) {
         // A second handle would be a defect of the caller; the first one counts.
         let _ = self.handle.set(Arc::clone(handle));
+    }
+
+    /// What the runner was last seen doing.
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     fn steer(&self, event: &Event<'_>) {
@@ -62,6 +71,7 @@ impl Watcher {
             {
                 handle.unavailable(event.to_string());
             }
+            Event::Stopped => handle.unavailable("it was told to stop".to_owned()),
             _ => {}
         }
     }
@@ -90,6 +100,7 @@ impl Watcher {
 
 impl supervisor::Observer for Watcher {
     fn event(&self, _: &str, event: &Event<'_>) {
+        self.seen.event(event);
         self.steer(event);
         let runner = &self.name;
         match event {

@@ -11,6 +11,7 @@ mod absent_runners;
 mod bad_requests;
 mod command_line;
 mod connections;
+mod control_api;
 mod forwarding;
 mod plugin_failures;
 mod plugins;

@@ -1,0 +1,75 @@
+//! What the control API can ask of the gateway.
+//!
+//! Runners and settings belong to the control thread's main loop. Whatever is
+//! wished of them goes there through a bounded channel, with a way back.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use outrigger_admin::control::{Answer, Command, CommandError, Control, RunnerStatus};
+use outrigger_config::store::Inventory;
+use tokio::sync::{mpsc, oneshot};
+
+/// What was wished, with where the answer goes.
+pub(crate) enum Wish {
+    /// What runners do.
+    Runners(oneshot::Sender<Vec<RunnerStatus>>),
+    /// That a runner does something.
+    Command {
+        runner: String,
+        command: Command,
+        reply: oneshot::Sender<Result<(), CommandError>>,
+    },
+    /// That `config.yaml` is read again.
+    Reload(oneshot::Sender<Result<(), String>>),
+}
+
+/// The gateway, seen from the control API.
+pub(crate) struct Remote {
+    wishes: mpsc::Sender<Wish>,
+    resources: Arc<ArcSwap<Inventory>>,
+}
+
+/// The main loop is gone, and the process soon is.
+const STOPPING: &str = "the gateway is stopping";
+
+impl Remote {
+    pub(crate) fn new(wishes: mpsc::Sender<Wish>, resources: Arc<ArcSwap<Inventory>>) -> Self {
+        Remote { wishes, resources }
+    }
+
+    async fn ask<T>(&self, wish: impl FnOnce(oneshot::Sender<T>) -> Wish) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.wishes.send(wish(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Control for Remote {
+    fn runners(&self) -> Answer<'_, Vec<RunnerStatus>> {
+        Box::pin(async { self.ask(Wish::Runners).await.unwrap_or_default() })
+    }
+
+    fn command(&self, runner: String, command: Command) -> Answer<'_, Result<(), CommandError>> {
+        Box::pin(async move {
+            let wish = |reply| Wish::Command {
+                runner,
+                command,
+                reply,
+            };
+            let stopping = || Err(CommandError::Failed(STOPPING.to_owned()));
+            self.ask(wish).await.unwrap_or_else(stopping)
+        })
+    }
+
+    fn reload(&self) -> Answer<'_, Result<(), String>> {
+        Box::pin(async {
+            let stopping = || Err(STOPPING.to_owned());
+            self.ask(Wish::Reload).await.unwrap_or_else(stopping)
+        })
+    }
+
+    fn resources(&self) -> Arc<Inventory> {
+        self.resources.load_full()
+    }
+}

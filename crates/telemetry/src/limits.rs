@@ -9,6 +9,37 @@ pub const MEASURED_OWNERS: usize = 1000;
 /// Kinds of failure that one series tells apart; there are fewer.
 pub(crate) const FAILURE_KINDS: usize = 32;
 
+/// Pairs of an upstream's node and a consumer that one worker tells apart for
+/// one route; further ones are counted together, as `other`.
+pub const REQUEST_PARTIES: usize = 100;
+
+/// Pairs of status and pattern that one worker tells apart for one route, node
+/// and consumer; further ones are not counted by status.
+pub const REQUEST_STATUSES: usize = 100;
+
+/// Reasons for closing a connection to a runner that are told apart; there are
+/// fewer.
+pub(crate) const RUNNER_REASONS: usize = 32;
+
+/// Upper bounds of the buckets for a request's time: APISIX's.
+pub(crate) const REQUEST_BUCKETS: [Duration; 15] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];
+
 /// Upper bounds of the buckets for a call's time.
 pub(crate) const CALL_BUCKETS: [Duration; 18] = [
     Duration::from_micros(100),

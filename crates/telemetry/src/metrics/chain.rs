@@ -2,7 +2,8 @@
 //! only grows, up to a limit.
 //!
 //! Meant for one worker's part of a series: keys are few and come early, so
-//! that looking one up is a handful of comparisons.
+//! that looking one up is a handful of comparisons. Several threads may share
+//! one; whoever comes second with a new key waits for the first to store it.
 
 use std::sync::OnceLock;
 

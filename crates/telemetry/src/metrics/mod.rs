@@ -9,8 +9,12 @@
 mod calls;
 mod cells;
 mod chain;
+mod gateway;
 mod held;
 mod owners;
+mod process;
+mod requests;
+mod runners;
 mod shard;
 mod spans;
 mod text;
@@ -18,11 +22,17 @@ mod text;
 use std::sync::{Arc, OnceLock};
 
 pub use calls::{Call, CallCost, CallLabels, Calls, Outcome};
+pub use gateway::{Serving, WorkerMetrics};
+pub use requests::{EndedRequest, RequestLabels, Requests};
+pub use runners::{BreakerState, InstanceState, RunnerMetrics, RunnerState};
 pub use text::CONTENT_TYPE;
 
 pub(crate) use spans::SpanCounts;
 
 use calls::AllCalls;
+use gateway::Gateway;
+use requests::AllRequests;
+use runners::Runners;
 use text::{Family, Text};
 
 /// All metrics of one gateway. Clones are the same metrics.
@@ -32,7 +42,10 @@ pub struct Metrics(Arc<All>);
 #[derive(Debug)]
 struct All {
     workers: usize,
+    gateway: Gateway,
+    requests: AllRequests,
     calls: AllCalls,
+    runners: Runners,
     /// None where nothing is traced.
     spans: OnceLock<Arc<SpanCounts>>,
 }
@@ -43,16 +56,63 @@ impl Metrics {
     pub fn new(workers: usize) -> Self {
         Metrics(Arc::new(All {
             workers,
+            gateway: Gateway::new(workers),
+            requests: AllRequests::default(),
             calls: AllCalls::default(),
+            runners: Runners::default(),
             spans: OnceLock::new(),
         }))
     }
 
-    /// The handle that counts these calls. Those who ask with the same labels
-    /// count together.
+    /// What the machine is called.
+    pub fn set_hostname(&self, name: String) {
+        // It is called so once and for all.
+        let _ = self.0.gateway.hostname.set(name);
+    }
+
+    /// The handle by which the worker of this number counts its clients.
+    #[must_use]
+    pub fn worker(&self, number: usize) -> WorkerMetrics {
+        self.0.gateway.worker(number)
+    }
+
+    /// The handle that counts a route's requests. Those who ask with the same
+    /// labels count together; a series leaves with the last handle.
+    #[must_use]
+    pub fn requests(&self, labels: RequestLabels<'_>) -> Requests {
+        self.0.requests.get(labels, self.0.workers)
+    }
+
+    /// The handle that counts these calls of a runner; otherwise as
+    /// [`requests`](Self::requests).
     #[must_use]
     pub fn calls(&self, labels: CallLabels<'_>) -> Calls {
         self.0.calls.get(labels, self.0.workers)
+    }
+
+    /// The handle that counts what happens to the runner of this name.
+    #[must_use]
+    pub fn runner(&self, name: &str) -> Arc<RunnerMetrics> {
+        self.0.runners.get(name)
+    }
+
+    /// How to see what the runners are like at the moment. Called whenever
+    /// somebody looks at the metrics.
+    pub fn look_at_runners_with(
+        &self,
+        look: impl Fn() -> Vec<RunnerState> + Send + Sync + 'static,
+    ) {
+        self.0.runners.look_with(Box::new(look));
+    }
+
+    /// A configuration with so many routes was put into effect.
+    pub fn config_applied(&self, routes: usize) {
+        self.0.gateway.applied(routes);
+    }
+
+    /// A configuration was refused.
+    pub fn config_refused(&self) {
+        self.0.gateway.refused();
     }
 
     pub(crate) fn spans(&self) -> Arc<SpanCounts> {
@@ -63,8 +123,11 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = Text::default();
+        self.0.gateway.write(&mut text);
         text.single(WORKERS, self.0.workers);
+        self.0.requests.write(&mut text);
         self.0.calls.write(&mut text);
+        self.0.runners.write(&mut text);
         if let Some(spans) = self.0.spans.get() {
             spans.write(&mut text);
         }

@@ -113,3 +113,223 @@ fn further_routes_than_the_limit_are_counted_together() {
     };
     assert_eq!((count("999"), count("other")), (1.0, 5.0));
 }
+
+#[test]
+fn requests_are_told_as_apisix_tells_them() {
+    let metrics = Metrics::new(2);
+    let uris = ["/a/*".to_owned(), "/b".to_owned()];
+    let requests = metrics.requests(RequestLabels {
+        route: "7",
+        service: "s",
+        uris: &uris,
+    });
+    let request = EndedRequest {
+        status: 200,
+        uri: 1,
+        node: Some("127.0.0.1".parse().unwrap()),
+        consumer: Some("jack"),
+        took: Duration::from_millis(30),
+        upstream: Some(Duration::from_millis(18)),
+        received: 10,
+        sent: 100,
+    };
+    for worker in [0, 1, 1] {
+        requests.count(worker, &request);
+    }
+    requests.count(
+        0,
+        &EndedRequest {
+            status: 404,
+            uri: 0,
+            node: None,
+            consumer: None,
+            upstream: None,
+            ..request
+        },
+    );
+    let party = "route=\"7\",service=\"s\",consumer=\"jack\",node=\"127.0.0.1\"";
+    let nobody = "route=\"7\",service=\"s\",consumer=\"\",node=\"\"";
+    let status = "apisix_http_status{code=\"200\",route=\"7\",matched_uri=\"/b\",\
+                  matched_host=\"\",service=\"s\",consumer=\"jack\",node=\"127.0.0.1\"}";
+    assert_eq!(value(&metrics, status), 3.0);
+    for (sample, expected) in [
+        (format!("latency_sum{{type=\"request\",{party}}}"), 90.0),
+        (format!("latency_sum{{type=\"upstream\",{party}}}"), 54.0),
+        (format!("latency_sum{{type=\"apisix\",{party}}}"), 36.0),
+        (
+            format!("latency_bucket{{type=\"request\",{party},le=\"20\"}}"),
+            0.0,
+        ),
+        (
+            format!("latency_bucket{{type=\"request\",{party},le=\"50\"}}"),
+            3.0,
+        ),
+        (format!("latency_count{{type=\"apisix\",{nobody}}}"), 1.0),
+    ] {
+        let sample = format!("apisix_http_{sample}");
+        assert!(
+            (value(&metrics, &sample) - expected).abs() < 1e-9,
+            "{sample}"
+        );
+    }
+    let asked = format!("type=\"upstream\",{nobody}");
+    assert!(!metrics.render().contains(&asked), "it was not asked");
+    for (kind, expected) in [("ingress", 30.0), ("egress", 300.0)] {
+        let sample = format!("apisix_bandwidth{{type=\"{kind}\",{party}}}");
+        assert_eq!(value(&metrics, &sample), expected);
+    }
+}
+
+#[test]
+fn further_consumers_than_the_limit_are_counted_together() {
+    let metrics = Metrics::new(1);
+    let requests = metrics.requests(RequestLabels {
+        route: "7",
+        service: "",
+        uris: &[],
+    });
+    for consumer in 0..crate::limits::REQUEST_PARTIES + 10 {
+        let consumer = consumer.to_string();
+        requests.count(
+            0,
+            &EndedRequest {
+                status: 200,
+                uri: 0,
+                node: None,
+                consumer: Some(&consumer),
+                took: Duration::ZERO,
+                upstream: None,
+                received: 1,
+                sent: 1,
+            },
+        );
+    }
+    let bytes = |consumer: &str, node: &str| {
+        let party = format!("consumer=\"{consumer}\",node=\"{node}\"");
+        let labels = format!("type=\"egress\",route=\"7\",service=\"\",{party}");
+        value(&metrics, &format!("apisix_bandwidth{{{labels}}}"))
+    };
+    assert_eq!((bytes("98", ""), bytes("other", "other")), (1.0, 11.0));
+}
+
+#[test]
+fn clients_and_configurations_are_counted() {
+    let metrics = Metrics::new(2);
+    let workers = [metrics.worker(0), metrics.worker(1)];
+    for worker in [0, 1, 1] {
+        workers[worker].connected();
+    }
+    workers[1].disconnected();
+    let serving = workers[0].request();
+    serving.answered(404);
+    metrics.config_applied(3);
+    metrics.config_refused();
+    metrics.set_hostname("ship".to_owned());
+    let state = |state| format!("apisix_nginx_http_current_connections{{state=\"{state}\"}}");
+    for (sample, expected) in [
+        (state("active"), 2.0),
+        (state("accepted"), 3.0),
+        (state("writing"), 1.0),
+        (state("waiting"), 1.0),
+        ("apisix_http_requests_total".to_owned(), 1.0),
+        ("apisix_node_info{hostname=\"ship\"}".to_owned(), 1.0),
+        (
+            "outrigger_http_responses_total{class=\"4xx\"}".to_owned(),
+            1.0,
+        ),
+        (
+            "outrigger_http_responses_total{class=\"5xx\"}".to_owned(),
+            0.0,
+        ),
+        ("outrigger_routes".to_owned(), 3.0),
+        (
+            "outrigger_config_changes_total{result=\"applied\"}".to_owned(),
+            1.0,
+        ),
+        (
+            "outrigger_config_changes_total{result=\"refused\"}".to_owned(),
+            1.0,
+        ),
+    ] {
+        assert_eq!(value(&metrics, &sample), expected, "{sample}");
+    }
+    drop(serving);
+    assert_eq!(value(&metrics, &state("writing")), 0.0);
+    assert!(value(&metrics, "process_resident_memory_bytes") > 1e6);
+}
+
+#[test]
+fn what_happens_to_runners_is_counted_until_they_are_gone() {
+    let metrics = Metrics::new(1);
+    let runner = metrics.runner("go");
+    runner.connection_opened();
+    runner.connection_opened();
+    runner.connection_closed("idle");
+    runner.prepared(false, Duration::from_millis(2));
+    runner.prepared(true, Duration::from_millis(2));
+    runner.prepare_failed();
+    runner.token_lost();
+    runner.process_changed();
+    for (sample, expected) in [
+        ("connections{R}", 1.0),
+        ("connections_opened_total{R}", 2.0),
+        ("connections_closed_total{R,reason=\"idle\"}", 1.0),
+        ("prepares_total{R,result=\"prepared\"}", 1.0),
+        ("prepares_total{R,result=\"renewed\"}", 1.0),
+        ("prepares_total{R,result=\"failed\"}", 1.0),
+        ("prepare_duration_seconds_count{R}", 2.0),
+        ("tokens_lost_total{R}", 1.0),
+        ("process_changes_total{R}", 1.0),
+    ] {
+        let sample = format!("outrigger_runner_{}", sample.replace('R', "runner=\"go\""));
+        assert_eq!(value(&metrics, &sample), expected, "{sample}");
+    }
+    drop(runner);
+    assert!(!metrics.render().contains("runner=\"go\""));
+}
+
+#[test]
+fn what_runners_are_like_is_asked_when_somebody_looks() {
+    let metrics = Metrics::new(1);
+    metrics.look_at_runners_with(|| {
+        let first = InstanceState {
+            number: 1,
+            up: true,
+            generation: Some(3),
+            restarts: Some(2),
+            pid: Some(std::process::id()),
+        };
+        let second = InstanceState {
+            number: 2,
+            ..InstanceState::default()
+        };
+        vec![RunnerState {
+            name: "go".to_owned(),
+            in_flight: 5,
+            queued: 4,
+            breaker: Some(BreakerState::Open),
+            instances: vec![first, second],
+        }]
+    });
+    for (sample, expected) in [
+        ("instances_up{R}", 1.0),
+        ("calls_in_flight{R}", 5.0),
+        ("calls_queued{R}", 4.0),
+        ("breaker{R,state=\"open\"}", 1.0),
+        ("breaker{R,state=\"closed\"}", 0.0),
+        ("up{R,instance=\"1\"}", 1.0),
+        ("up{R,instance=\"2\"}", 0.0),
+        ("generation{R,instance=\"1\"}", 3.0),
+        ("restarts_total{R,instance=\"1\"}", 2.0),
+    ] {
+        let sample = format!("outrigger_runner_{}", sample.replace('R', "runner=\"go\""));
+        assert_eq!(value(&metrics, &sample), expected, "{sample}");
+    }
+    let memory = "outrigger_runner_resident_memory_bytes{runner=\"go\",instance=\"1\"}";
+    assert!(value(&metrics, memory) > 1e6);
+    assert!(
+        !metrics
+            .render()
+            .contains("generation{runner=\"go\",instance=\"2\"}")
+    );
+}

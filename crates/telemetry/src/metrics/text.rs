@@ -77,6 +77,17 @@ impl Labels {
     }
 }
 
+impl Labels {
+    /// These labels and those.
+    pub(crate) fn and(mut self, more: &Labels) -> Self {
+        if !self.0.is_empty() && !more.0.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(&more.0);
+        self
+    }
+}
+
 impl Text {
     pub(crate) fn into_string(self) -> String {
         self.0

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version, header, request};
 
-use crate::body::Body;
+use crate::body::{Body, Kept};
+use crate::context::Context;
 use crate::forwarded;
 use crate::headers::HeaderEdit;
 use crate::host_name::{HostName, LastHost};
@@ -144,6 +145,10 @@ pub struct Exchange {
     pub headers: HeaderMap,
     /// Body to send on.
     pub body: Body,
+    /// A copy of the body, made while it is sent on, where a plugin wants one.
+    pub kept_body: Option<Kept>,
+    /// What plugins keep for this request.
+    pub context: Context,
     /// The host that the client asked for.
     pub host: HostName,
     /// The route, once one was found.
@@ -221,6 +226,8 @@ impl Exchange {
             target,
             headers,
             body,
+            kept_body: None,
+            context: Context::default(),
             host,
             route: None,
             response_edits: Vec::new(),
@@ -270,8 +277,10 @@ impl Exchange {
             .unwrap_or(&NO_HOST)
     }
 
-    /// Replaces the body by bytes in memory and writes its length anew.
+    /// Replaces the body by bytes in memory and writes its length anew. Trailers
+    /// go with the old body.
     pub fn set_body(&mut self, body: Bytes) {
+        self.headers.remove(header::TRAILER);
         self.headers
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         self.body = body.into();

@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod body;
+pub mod context;
 pub mod exchange;
 pub mod expr;
 pub mod finished;

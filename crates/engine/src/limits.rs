@@ -11,3 +11,17 @@ pub const MAX_ARGS: usize = 1000;
 
 /// Bytes of a request target: the most that `http`'s type holds.
 pub const MAX_TARGET: usize = u16::MAX as usize - 1;
+
+/// Bytes of bodies that may be in memory at once, for all requests together,
+/// unless configured.
+pub const BODY_MEMORY: usize = 256 << 20;
+
+/// Bytes of a body that are not worth counting towards [`BODY_MEMORY`]: about
+/// what a connection's buffers take anyway.
+pub const UNCOUNTED_BODY: usize = 8 << 10;
+
+/// Values that plugins may keep for one request.
+pub const CONTEXT_VALUES: usize = 64;
+
+/// Bytes of such values and their names for one request.
+pub const CONTEXT_BYTES: usize = 16 << 10;

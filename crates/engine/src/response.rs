@@ -75,6 +75,9 @@ pub enum Refusal {
         /// What kind of failure, without internals.
         kind: &'static str,
     },
+    /// Bodies take as much of the gateway's memory as they may.
+    #[error("503 Service Unavailable: too many bodies are in memory")]
+    NoMemory,
     /// The route has no upstream, or the upstream no node to ask.
     #[error("503 Service Unavailable: no upstream node to ask")]
     NoUpstream,
@@ -105,7 +108,9 @@ impl Refusal {
             Refusal::FieldTooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::ClientTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Refusal::UnknownCoding(_) => StatusCode::NOT_IMPLEMENTED,
-            Refusal::PluginCall { .. } | Refusal::NoUpstream => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::PluginCall { .. } | Refusal::NoMemory | Refusal::NoUpstream => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Refusal::UpstreamUnreachable | Refusal::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Refusal::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -117,6 +122,7 @@ impl Refusal {
     pub fn from_request_body(error: &BodyError) -> Self {
         match error {
             BodyError::TooLarge { .. } => Refusal::BodyTooLarge(error.to_string()),
+            BodyError::NoMemory { .. } => Refusal::NoMemory,
             BodyError::Timeout => Refusal::ClientTimeout(error.to_string()),
             BodyError::Broken(_) => Refusal::BadRequest("the body is broken off".into()),
         }
@@ -137,6 +143,7 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::BodyMemory;
 
     #[tokio::test]
     async fn a_refusal_is_json_that_names_status_and_reason() {
@@ -146,12 +153,21 @@ mod tests {
         };
         let mut response = refusal.response();
         assert_eq!(response.status, 503);
-        let body = response.body.buffer(1000).await.unwrap();
+        let body = response
+            .body
+            .buffer(1000, &BodyMemory::new(0))
+            .await
+            .unwrap();
         assert_eq!(
             body,
             "{\"error_msg\":\"503 Service Unavailable: ext-plugin-pre-req: timeout\"}\n"
         );
-        let body = Refusal::NoRoute.response().body.buffer(1000).await.unwrap();
+        let body = Refusal::NoRoute
+            .response()
+            .body
+            .buffer(1000, &BodyMemory::new(0))
+            .await
+            .unwrap();
         assert_eq!(body, "{\"error_msg\":\"404 Route Not Found\"}\n");
     }
 }

@@ -42,6 +42,9 @@ pub fn lookup<'a>(exchange: &'a Exchange, name: &str) -> Option<Cow<'a, [u8]>> {
     if let Some(cookie) = name.strip_prefix("cookie_") {
         return cookie_value(&exchange.headers, cookie.as_bytes()).map(Cow::Borrowed);
     }
+    if let Some(kept) = name.strip_prefix("ctx_") {
+        return exchange.context.get(kept.as_bytes()).map(Cow::Borrowed);
+    }
     None
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn check(config: &Path) -> Result<(), Failure> {
     println!("{}: ok", config.display());
     let SourceSettings::Yaml { path } = &settings.source;
     let runners = runners::without_processes(&settings);
-    let registry = outrigger_plugins::registry(runners, &Metrics::new(1));
+    let external = outrigger_plugins::External::new(runners, &Metrics::new(1));
+    let registry = outrigger_plugins::registry(&external);
     let reading = Source::open(path, registry, mode(settings.router));
     let source = control_runtime()?.block_on(reading)?;
     println!(

@@ -170,7 +170,8 @@ async fn open_source(
     fleet: &Fleet,
     metrics: &Metrics,
 ) -> Result<Source, Failure> {
-    let registry = outrigger_plugins::registry(fleet.runners(), metrics);
+    let external = outrigger_plugins::External::new(fleet.runners(), metrics);
+    let registry = outrigger_plugins::registry(&external);
     let SourceSettings::Yaml { path } = &settings.source;
     Ok(Source::open(path, registry, mode(settings.router)).await?)
 }

@@ -9,15 +9,14 @@ mod ext_plugin;
 mod proxy_rewrite;
 
 use outrigger_engine::plugin::{Factory, Registry};
-use outrigger_telemetry::metrics::Metrics;
 
-pub use ext_plugin::Runners;
+pub use ext_plugin::{External, Runners};
 
-/// All plugins of this gateway. Those that call external plugins do so in
-/// `runners`; the calls are counted in `metrics`.
+/// All plugins of this gateway; those that call external plugins do so with
+/// `external`.
 #[must_use]
-pub fn registry(runners: Runners, metrics: &Metrics) -> Registry {
-    let external = ext_plugin::factories(&runners, metrics);
+pub fn registry(external: &External) -> Registry {
+    let external = ext_plugin::factories(external);
     let built_in: [Box<dyn Factory>; 1] = [Box::new(proxy_rewrite::ProxyRewrite)];
     Registry::new(external.into_iter().chain(built_in))
 }

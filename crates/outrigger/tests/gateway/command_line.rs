@@ -94,7 +94,7 @@ routes:
 #END
 ";
     let expected = "\
-outrigger: DIR/apisix.yaml:2:5: routes[0]: at least one of \"plugins\", \"upstream\", \"upstream_id\" and \"service_id\" is required
+outrigger: DIR/apisix.yaml:2:5: routes[0]: at least one of \"plugins\", \"upstream\", \"upstream_id\", \"service_id\" and \"plugin_config_id\" is required
 DIR/apisix.yaml:3:5: routes[0].methdos: unknown property, did you mean \"methods\"?
 DIR/apisix.yaml:6:15: routes[1].upstream.nodes[\"127.0.0.1:0\"]: invalid port: expected a number from 1 to 65535";
     let (code, _, stderr) = check(CONFIG, routes);
@@ -113,7 +113,7 @@ routes:
 #END
 ";
     let expected = "\
-outrigger: DIR/apisix.yaml:4:35: routes[0].plugins.ext-plugin-pre-req.conf[0]: missing field `value`
+outrigger: DIR/apisix.yaml:4:35: routes[0].plugins.ext-plugin-pre-req.conf[0]: property \"value\" is required
 DIR/apisix.yaml:5:29: routes[0].plugins.ext-plugin-post-req.runner: there is no runner of this name in config.yaml (ext-plugin.runners); there are: default
 DIR/apisix.yaml:6:23: routes[0].plugins.proxy-rewrite.uri: expected a path: a slash, then at most 4095 characters";
     let (code, _, stderr) = check(CONFIG, routes);

@@ -7,6 +7,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use outrigger_engine::args::{self, Arg, ArgEdit};
+use outrigger_engine::body::Body;
+use outrigger_engine::context::{Context, ContextFull};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::headers::{HeaderEdit, is_framing};
 use outrigger_engine::host_name::HostName;
@@ -15,8 +17,8 @@ use outrigger_engine::response::Response;
 use outrigger_engine::target::Target;
 use outrigger_host::a6::{Entries, http_req_call};
 
-/// Most headers or arguments that one answer may name.
-pub(super) const MAX_ENTRIES: usize = 1000;
+use super::context;
+use super::limits::MAX_ENTRIES;
 
 /// An answer that cannot be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +37,8 @@ pub(super) enum BadAnswer {
     Path,
     #[error("the status {0} is none")]
     Status(u16),
+    #[error(transparent)]
+    Context(#[from] ContextFull),
 }
 
 /// What a runner decided.
@@ -42,10 +46,18 @@ pub(super) enum BadAnswer {
 pub(super) enum Decision {
     /// Go on with the request as it is.
     Continue,
-    /// Answer the client with this.
-    Stop(Response),
+    /// Answer the client.
+    Stop(Stop),
     /// Go on with the request changed.
     Rewrite(Rewrite),
+}
+
+/// An answer to the client, checked.
+#[derive(Debug)]
+pub(super) struct Stop {
+    pub(super) response: Response,
+    /// The request's context, where it is another than before.
+    pub(super) context: Option<Context>,
 }
 
 /// Changes of a request, checked.
@@ -55,7 +67,8 @@ pub(super) struct Rewrite {
     headers: Vec<HeaderEdit>,
     args: Vec<(Vec<u8>, Change)>,
     response_headers: Vec<HeaderEdit>,
-    body: Option<Bytes>,
+    pub(super) body: Option<Bytes>,
+    context: Option<Context>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -66,18 +79,32 @@ enum Change {
 }
 
 impl Decision {
-    /// Reads and checks an answer to the request with these headers.
+    /// Reads and checks an answer to a call for this request.
     pub(super) fn read(
         answer: &http_req_call::Response<'_>,
-        request: &HeaderMap,
+        exchange: &Exchange,
     ) -> Result<Self, BadAnswer> {
         Ok(match &answer.action {
             None => Decision::Continue,
-            Some(http_req_call::Action::Stop(stop)) => Decision::Stop(response(stop)?),
+            Some(http_req_call::Action::Stop(stop)) => {
+                Decision::Stop(Stop::read(stop, &exchange.context)?)
+            }
             Some(http_req_call::Action::Rewrite(rewrite)) => {
-                Decision::Rewrite(Rewrite::read(rewrite, request)?)
+                Decision::Rewrite(Rewrite::read(rewrite, exchange)?)
             }
         })
+    }
+
+    /// The bytes of a body that it brings.
+    pub(super) fn body_mut(&mut self) -> Option<&mut Bytes> {
+        match self {
+            Decision::Rewrite(rewrite) => rewrite.body.as_mut(),
+            Decision::Stop(Stop { response, .. }) => match &mut response.body {
+                Body::Full(bytes) => Some(bytes),
+                Body::Empty | Body::Stream(_) => None,
+            },
+            Decision::Continue => None,
+        }
     }
 }
 
@@ -89,21 +116,25 @@ pub(super) fn final_status(status: u16) -> Result<StatusCode, BadAnswer> {
         .ok_or(BadAnswer::Status(status))
 }
 
-fn response(stop: &http_req_call::Stop<'_>) -> Result<Response, BadAnswer> {
-    let status = if stop.status == 0 { 200 } else { stop.status };
-    let status = final_status(status)?;
-    let mut response = Response::new(status, Bytes::copy_from_slice(stop.body));
-    for edit in header_edits(&stop.headers)? {
-        if is_framing(edit.name()) {
-            return Err(BadAnswer::Framing(edit.name().clone()));
+impl Stop {
+    fn read(stop: &http_req_call::Stop<'_>, context: &Context) -> Result<Self, BadAnswer> {
+        let status = if stop.status == 0 { 200 } else { stop.status };
+        let status = final_status(status)?;
+        let mut response = Response::new(status, Bytes::copy_from_slice(stop.body));
+        let mut edits = header_edits(&stop.headers)?;
+        let context = context::take_out(&mut edits, context)?;
+        for edit in edits {
+            if is_framing(edit.name()) {
+                return Err(BadAnswer::Framing(edit.name().clone()));
+            }
+            edit.apply(&mut response.headers);
         }
-        edit.apply(&mut response.headers);
+        Ok(Stop { response, context })
     }
-    Ok(response)
 }
 
 impl Rewrite {
-    fn read(rewrite: &http_req_call::Rewrite<'_>, request: &HeaderMap) -> Result<Self, BadAnswer> {
+    fn read(rewrite: &http_req_call::Rewrite<'_>, exchange: &Exchange) -> Result<Self, BadAnswer> {
         let breaks = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
         if rewrite
             .path
@@ -112,11 +143,16 @@ impl Rewrite {
             return Err(BadAnswer::Path);
         }
         let mut headers = header_edits(&rewrite.headers)?;
+        let mut context = context::take_out(&mut headers, &exchange.context)?;
         for edit in &headers {
-            check_request_edit(edit, request)?;
+            check_request_edit(edit, &exchange.headers)?;
         }
         headers.retain(|edit| !is_framing(edit.name()));
         let mut response_headers = header_edits(&rewrite.resp_headers)?;
+        let before = context.as_ref().unwrap_or(&exchange.context);
+        if let Some(after) = context::take_out(&mut response_headers, before)? {
+            context = Some(after);
+        }
         response_headers.retain(|edit| !is_kept_from_runners(edit.name()));
         Ok(Rewrite {
             path: rewrite.path.map(<[u8]>::to_vec),
@@ -124,6 +160,7 @@ impl Rewrite {
             args: arg_changes(&rewrite.args)?,
             response_headers,
             body: rewrite.body.map(Bytes::copy_from_slice),
+            context,
         })
     }
 
@@ -144,6 +181,9 @@ impl Rewrite {
         exchange.response_edits.extend(self.response_headers);
         if let Some(body) = self.body {
             exchange.set_body(body);
+        }
+        if let Some(context) = self.context {
+            exchange.context = context;
         }
     }
 }

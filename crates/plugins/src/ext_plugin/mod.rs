@@ -1,64 +1,30 @@
 //! `ext-plugin-pre-req` and `ext-plugin-post-req`: a request passes through
-//! plugins in a runner, before or after the built-in ones. And
+//! plugins in runners, before or after the built-in ones. And
 //! `ext-plugin-post-resp`: the upstream's response does.
 
-mod call;
+mod answers;
 mod conf;
+mod context;
 mod decision;
+mod failure;
+mod limits;
 mod plugin;
-mod post_resp;
+mod request_call;
+mod response_call;
 mod response_change;
-
-use std::collections::HashMap;
-use std::sync::Arc;
+mod runners;
+mod steps;
+mod told;
 
 use outrigger_engine::plugin::Factory;
-use outrigger_host::Runner;
-use outrigger_telemetry::metrics::Metrics;
 
 use plugin::ExtPluginFactory;
 
-/// The runners that routes may call.
-#[derive(Clone)]
-pub struct Runners {
-    default: Arc<Runner>,
-    named: HashMap<String, Arc<Runner>>,
-}
+pub use runners::{External, Runners};
 
-impl Runners {
-    /// `default` is called where a route names no runner.
-    #[must_use]
-    pub fn new(default: Arc<Runner>, named: impl IntoIterator<Item = Arc<Runner>>) -> Self {
-        let named = named
-            .into_iter()
-            .map(|runner| (runner.name().to_owned(), runner));
-        Runners {
-            default,
-            named: named.collect(),
-        }
-    }
-
-    fn find(&self, name: Option<&str>) -> Option<&Arc<Runner>> {
-        match name {
-            None => Some(&self.default),
-            Some(name) => self
-                .named
-                .get(name)
-                .or_else(|| (name == self.default.name()).then_some(&self.default)),
-        }
-    }
-
-    fn names(&self) -> String {
-        let mut names: Vec<&str> = self.named.keys().map(String::as_str).collect();
-        names.push(self.default.name());
-        names.sort_unstable();
-        names.join(", ")
-    }
-}
-
-/// When in a request's way the runner is called.
+/// When in a request's way runners are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
+enum Phase {
     /// Before the other plugins: first in the rewrite phase.
     PreReq,
     /// After the other plugins: last in the access phase.
@@ -67,43 +33,42 @@ enum When {
     PostResp,
 }
 
-impl When {
+impl Phase {
     fn plugin_name(self) -> &'static str {
         match self {
-            When::PreReq => "ext-plugin-pre-req",
-            When::PostReq => "ext-plugin-post-req",
-            When::PostResp => "ext-plugin-post-resp",
+            Phase::PreReq => "ext-plugin-pre-req",
+            Phase::PostReq => "ext-plugin-post-req",
+            Phase::PostResp => "ext-plugin-post-resp",
         }
     }
 
     /// The word for it in metrics and traces.
-    fn phase(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
-            When::PreReq => "pre-req",
-            When::PostReq => "post-req",
-            When::PostResp => "post-resp",
+            Phase::PreReq => "pre-req",
+            Phase::PostReq => "post-req",
+            Phase::PostResp => "post-resp",
         }
     }
 
     /// APISIX's priorities.
     fn priority(self) -> i32 {
         match self {
-            When::PreReq => 12_000,
-            When::PostReq => -3_000,
-            When::PostResp => -4_000,
+            Phase::PreReq => 12_000,
+            Phase::PostReq => -3_000,
+            Phase::PostResp => -4_000,
         }
     }
 }
 
-pub(crate) fn factories(runners: &Runners, metrics: &Metrics) -> Vec<Box<dyn Factory>> {
-    let factory = |when| -> Box<dyn Factory> {
+pub(crate) fn factories(external: &External) -> Vec<Box<dyn Factory>> {
+    let factory = |phase| -> Box<dyn Factory> {
         Box::new(ExtPluginFactory {
-            when,
-            runners: runners.clone(),
-            metrics: metrics.clone(),
+            phase,
+            external: external.clone(),
         })
     };
-    [When::PreReq, When::PostReq, When::PostResp]
+    [Phase::PreReq, Phase::PostReq, Phase::PostResp]
         .map(factory)
         .into()
 }

@@ -1,242 +1,173 @@
-//! The plugin object: calls its runner and carries out what it decides.
+//! The plugin object: a route's external plugins in one phase.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use outrigger_engine::body::BodyError;
+use bytes::Bytes;
+use outrigger_engine::body::BodyMemory;
 use outrigger_engine::exchange::Exchange;
+use outrigger_engine::expr;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
-use outrigger_host::a6::{ConfToken, http_req_call};
-use outrigger_host::{CallError, CallOptions, Conf as HostConf, Connections, Runner};
-use outrigger_model::{Fault, PropertyPath};
-use outrigger_telemetry::metrics::{CallCost, CallLabels, Calls, Metrics, Outcome};
+use outrigger_engine::vars;
+use outrigger_host::{CallOptions, CallStats, Connections};
+use outrigger_model::Fault;
+use outrigger_model::expr::Expr;
+use outrigger_telemetry::metrics::{CallCost, Outcome};
 use outrigger_telemetry::repeats::Repeats;
 
-use super::call::{FromExchange, Told};
-use super::conf::{Conf, ResponseHeaders};
-use super::decision::{BadAnswer, Decision};
-use super::{Runners, When};
-use crate::conf;
-
-/// How often a worker looks over its idle connections to runners.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Failed calls of one route's plugin that are logged in one second.
-const WARNINGS_PER_SECOND: u32 = 5;
+use super::conf::{Bodies, Conf, Policy, ResponseHeaders};
+use super::failure::{Failure, Verdict};
+use super::limits::{SWEEP_INTERVAL, WARNINGS_PER_SECOND};
+use super::steps::{Step, steps};
+use super::{External, Phase};
 
 pub(super) struct ExtPluginFactory {
-    pub(super) when: When,
-    pub(super) runners: Runners,
-    pub(super) metrics: Metrics,
+    pub(super) phase: Phase,
+    pub(super) external: External,
 }
 
 impl Factory for ExtPluginFactory {
     fn name(&self) -> &'static str {
-        self.when.plugin_name()
+        self.phase.plugin_name()
     }
 
     fn priority(&self) -> i32 {
-        self.when.priority()
+        self.phase.priority()
     }
 
     fn build(&self, json: &serde_json::Value, owner: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        let conf = Conf::read(json)?;
-        let runner = self.runners.find(conf.runner.as_deref()).ok_or_else(|| {
-            let message = format!(
-                "there is no runner of this name in config.yaml (ext-plugin.runners); there are: {}",
-                self.runners.names()
-            );
-            conf::fault(PropertyPath::root().key("runner"), message)
-        })?;
-        let key = conf.key(owner, self.when.plugin_name());
-        let calls = self.metrics.calls(CallLabels {
-            runner: runner.name(),
-            phase: self.when.phase(),
-            owner_kind: owner.kind.singular(),
-            owner_id: owner.id.as_str(),
-        });
+        let mut conf = Conf::read(json)?;
+        let steps = steps(&mut conf, &self.external, owner, self.phase)?;
         Ok(Arc::new(ExtPlugin {
-            when: self.when,
+            phase: self.phase,
             owner: owner.clone(),
-            runner: Arc::clone(runner),
-            conf: HostConf::new(key, conf.entries),
-            allow_degradation: conf.allow_degradation,
-            timeout: conf.timeout,
+            steps,
+            when: conf.when,
+            options: conf.options,
+            policy: conf.policy,
+            bodies: conf.bodies,
             response_headers: conf.response_headers,
+            memory: self.external.body_memory.clone(),
             warnings: Repeats::new(WARNINGS_PER_SECOND),
-            calls,
         }))
     }
 }
 
 pub(super) struct ExtPlugin {
-    when: When,
+    phase: Phase,
     owner: Owner,
-    pub(super) runner: Arc<Runner>,
-    pub(super) conf: Arc<HostConf>,
-    allow_degradation: bool,
-    timeout: Option<Duration>,
+    pub(super) steps: Vec<Step>,
+    /// For which requests there are any.
+    pub(super) when: Option<Expr>,
+    pub(super) options: CallOptions,
+    policy: Policy,
+    pub(super) bodies: Bodies,
     pub(super) response_headers: ResponseHeaders,
+    pub(super) memory: BodyMemory,
     warnings: Repeats,
-    pub(super) calls: Calls,
-}
-
-/// Why a call came to nothing.
-pub(super) enum Failure {
-    /// The client's doing; no policy of the plugin's makes it good.
-    Client(Refusal),
-    /// The protocol has no number for the method.
-    Method,
-    Call(CallError),
-    Answer(BadAnswer),
 }
 
 impl ExtPlugin {
-    async fn run(&self, exchange: &mut Exchange) -> Result<Flow, Refusal> {
-        let counted = self.calls.begin(exchange.worker.number());
-        let since = Instant::now();
-        let decision = self.call(exchange).await;
-        self.took(exchange, since.elapsed());
-        let outcome = match &decision {
-            Ok(Decision::Continue) => Outcome::Continue,
-            Ok(Decision::Stop(_)) => Outcome::Stop,
-            Ok(Decision::Rewrite(_)) => Outcome::Rewrite,
-            Err(failure) => self.outcome(failure),
-        };
-        counted.end(outcome, &CallCost::default());
-        match decision {
-            Ok(Decision::Continue) => Ok(Flow::Continue),
-            Ok(Decision::Stop(response)) => Ok(Flow::Respond(response)),
-            Ok(Decision::Rewrite(rewrite)) => {
-                rewrite.apply(exchange);
-                Ok(Flow::Continue)
+    /// Whether a condition holds for the request, and the response where there
+    /// is one.
+    pub(super) fn is_wanted(
+        &self,
+        when: Option<&Expr>,
+        exchange: &Exchange,
+        response: Option<&Response>,
+    ) -> bool {
+        let lookup = |name: &str| -> Option<Cow<'_, [u8]>> {
+            match response {
+                None => vars::lookup(exchange, name),
+                Some(response) => {
+                    vars::lookup_with_response(exchange, response.status, &response.headers, name)
+                }
             }
-            Err(failure) => self.failed(&failure).map(|()| Flow::Continue),
-        }
+        };
+        when.is_none_or(|when| expr::matches(when, &lookup))
+    }
+
+    /// Counts a body that a runner made.
+    pub(super) fn hold(&self, body: &mut Bytes) -> Result<(), Failure> {
+        let limit = self.memory.limit();
+        let held = self.memory.hold(std::mem::take(body));
+        *body = held.ok_or(Failure::NoMemory { limit })?;
+        Ok(())
     }
 
     /// What a failed call counts as.
     pub(super) fn outcome(&self, failure: &Failure) -> Outcome {
-        Outcome::Failed {
-            kind: match failure {
-                Failure::Method => "method",
-                failure => failure.kind(),
-            },
-            degraded: self.allow_degradation && !matches!(failure, Failure::Client(_)),
+        if matches!(failure, Failure::Skipped) {
+            return Outcome::Cancelled;
         }
-    }
-
-    /// What is said of the plugin's calls where it was configured.
-    pub(super) fn options(&self) -> CallOptions {
-        CallOptions {
-            time_limit: self.timeout,
-            ..CallOptions::default()
+        Outcome::Failed {
+            kind: failure.word(),
+            degraded: self.policy.degrades(failure),
         }
     }
 
     /// Notes how long a call took, for whoever wants to know at the end.
     pub(super) fn took(&self, exchange: &mut Exchange, time: Duration) {
         let times = &mut exchange.plugin_times;
-        let sum = match self.when {
-            When::PreReq => &mut times.pre_req,
-            When::PostReq => &mut times.post_req,
-            When::PostResp => &mut times.post_resp,
+        let sum = match self.phase {
+            Phase::PreReq => &mut times.pre_req,
+            Phase::PostReq => &mut times.post_req,
+            Phase::PostResp => &mut times.post_resp,
         };
         *sum.get_or_insert_default() += time;
     }
 
-    /// Says in the log that a call came to nothing, and whether the request
-    /// goes on all the same.
-    pub(super) fn failed(&self, failure: &Failure) -> Result<(), Refusal> {
-        if let Failure::Client(refusal) = failure {
-            return Err(refusal.clone());
+    /// Says in the log that a call came to nothing, and what becomes of the
+    /// request.
+    pub(super) fn failed(&self, step: &Step, failure: &Failure) -> Verdict {
+        if !matches!(failure, Failure::Refused(_) | Failure::Skipped) {
+            self.warn(step, failure);
         }
-        self.warn(failure);
-        if self.allow_degradation {
-            return Ok(());
-        }
-        Err(Refusal::PluginCall {
-            plugin: self.when.plugin_name(),
-            kind: failure.kind(),
-        })
+        self.policy.verdict(self.phase, failure)
     }
 
     /// Logs a failure, unless there are too many of them: a runner that is
     /// gone fails every request.
-    fn warn(&self, failure: &Failure) {
+    fn warn(&self, step: &Step, failure: &Failure) {
         let Some(held_back) = self.warnings.pass() else {
             return;
         };
         tracing::warn!(
-            plugin = self.when.plugin_name(),
-            runner = self.runner.name(),
+            plugin = self.phase.plugin_name(),
+            runner = step.runner.name(),
             of = format_args!("{} {}", self.owner.kind, self.owner.id),
-            degraded = self.allow_degradation,
+            degraded = self.policy.allow_degradation,
             held_back,
             "a call to the runner failed: {failure}"
         );
     }
 
-    async fn call(&self, exchange: &mut Exchange) -> Result<Decision, Failure> {
-        // Taken out so that it can be read while the rest is lent to the call.
-        let mut body = std::mem::take(&mut exchange.body);
-        let decision = self.call_without_body(exchange, &mut body).await;
-        exchange.body = body;
-        decision
-    }
-
-    async fn call_without_body(
-        &self,
-        exchange: &Exchange,
-        body: &mut outrigger_engine::body::Body,
-    ) -> Result<Decision, Failure> {
-        let told = Told::new(exchange).ok_or(Failure::Method)?;
-        let args = told.args();
-        let request = http_req_call::Request {
-            id: 0,
-            src_ip: told.src_ip.as_bytes(),
-            method: told.method,
-            path: told.path,
-            args: (&*args).into(),
-            headers: (&*told.headers).into(),
-            conf_token: ConfToken(0),
-        };
-        let options = self.options();
-        let connections = exchange.worker.local::<WorkerConnections>();
-        let mut answers = FromExchange {
-            exchange,
-            body,
-            response: None,
-        };
-        let read = |answer: http_req_call::Response<'_>| Decision::read(&answer, &exchange.headers);
-        let call = connections.0.request_call(
-            &self.runner,
-            &self.conf,
-            &options,
-            request,
-            &mut answers,
-            read,
-        );
-        match call.await.1 {
-            Ok(decision) => decision.map_err(Failure::Answer),
-            Err(CallError::Body(error)) => Err(match error.downcast_ref::<BodyError>() {
-                Some(error) => Failure::Client(Refusal::from_request_body(error)),
-                None => Failure::Call(CallError::Body(error)),
-            }),
-            Err(error) => Err(Failure::Call(error)),
+    /// Has the request's body kept for calls after it was sent on. One that
+    /// is kept already is enough, if there is as much of it.
+    fn keep_request_body(&self, exchange: &mut Exchange) {
+        let kept = exchange.kept_body.as_ref();
+        if kept.is_some_and(|kept| kept.limit() >= self.bodies.max) {
+            return;
+        }
+        if let Some(kept) = exchange.body.keep(self.bodies.max, &self.memory) {
+            exchange.kept_body = Some(kept);
         }
     }
 }
 
 impl Plugin for ExtPlugin {
     fn phases(&self) -> Phases {
-        match self.when {
-            When::PreReq => Phases::REWRITE,
-            When::PostReq => Phases::ACCESS,
-            When::PostResp => Phases::RESPONSE,
+        match self.phase {
+            Phase::PreReq => Phases::REWRITE,
+            Phase::PostReq => Phases::ACCESS,
+            Phase::PostResp => Phases {
+                access: self.bodies.keep_request_body,
+                ..Phases::RESPONSE
+            },
         }
     }
 
@@ -244,11 +175,15 @@ impl Plugin for ExtPlugin {
         &'a self,
         exchange: &'a mut Exchange,
     ) -> PluginFuture<'a, Result<Flow, Refusal>> {
-        Box::pin(self.run(exchange))
+        Box::pin(self.run_request(exchange))
     }
 
     fn access<'a>(&'a self, exchange: &'a mut Exchange) -> PluginFuture<'a, Result<Flow, Refusal>> {
-        Box::pin(self.run(exchange))
+        if self.phase == Phase::PostReq {
+            return Box::pin(self.run_request(exchange));
+        }
+        self.keep_request_body(exchange);
+        Box::pin(std::future::ready(Ok(Flow::Continue)))
     }
 
     fn response<'a>(
@@ -262,38 +197,24 @@ impl Plugin for ExtPlugin {
 
 impl fmt::Debug for ExtPlugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} of {} {}",
-            self.when.plugin_name(),
-            self.owner.kind,
-            self.owner.id
-        )
+        let (kind, id) = (self.owner.kind, &self.owner.id);
+        write!(f, "{} of {kind} {id}", self.phase.plugin_name())
     }
 }
 
-impl Failure {
-    /// What the client is told: a word, no internals.
-    fn kind(&self) -> &'static str {
-        match self {
-            Failure::Client(_) => "client",
-            Failure::Method => "method not supported by the protocol",
-            Failure::Call(error) => error.kind(),
-            Failure::Answer(_) => "malformed",
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Client(refusal) => refusal.fmt(f),
-            Failure::Method => f.write_str("the protocol has no number for the request's method"),
-            Failure::Call(error) => error.fmt(f),
-            Failure::Answer(error) => {
-                write!(f, "the runner's answer cannot be carried out: {error}")
-            }
-        }
+/// What a call cost, as it is counted.
+pub(super) fn cost(stats: CallStats) -> CallCost {
+    let CallStats {
+        attempts,
+        waited,
+        sent,
+        received,
+    } = stats;
+    CallCost {
+        attempts,
+        waited,
+        sent,
+        received,
     }
 }
 

@@ -4,11 +4,13 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use outrigger_engine::body::Body;
+use outrigger_engine::context::Context;
 use outrigger_engine::headers::{HeaderEdit, is_framing};
 use outrigger_engine::response::Response;
 use outrigger_host::a6::http_resp_call;
 
 use super::conf::ResponseHeaders;
+use super::context;
 use super::decision::{BadAnswer, check_framing, final_status, header_edits};
 
 /// Changes of a response, checked.
@@ -16,7 +18,9 @@ use super::decision::{BadAnswer, check_framing, final_status, header_edits};
 pub(super) struct ResponseChange {
     status: Option<StatusCode>,
     headers: Vec<HeaderEdit>,
-    body: Option<Bytes>,
+    pub(super) body: Option<Bytes>,
+    /// The request's context, where it is another than before.
+    pub(super) context: Option<Context>,
 }
 
 impl ResponseChange {
@@ -24,12 +28,14 @@ impl ResponseChange {
     pub(super) fn read(
         answer: &http_resp_call::Response<'_>,
         response: &HeaderMap,
+        context: &Context,
     ) -> Result<Self, BadAnswer> {
         let status = match answer.status {
             0 => None,
             status => Some(final_status(status)?),
         };
         let mut headers = header_edits(&answer.headers)?;
+        let context = context::take_out(&mut headers, context)?;
         for edit in &headers {
             check_framing(edit, response)?;
         }
@@ -38,6 +44,7 @@ impl ResponseChange {
             status,
             headers,
             body: answer.body.map(Bytes::copy_from_slice),
+            context,
         })
     }
 
@@ -67,6 +74,13 @@ impl ResponseChange {
             edit.apply(&mut response.headers);
         }
         if let Some(status) = self.status {
+            if response.status == StatusCode::NOT_MODIFIED
+                && status != response.status
+                && response.body.is_empty()
+            {
+                // The length was that of a body which a 304 does not bring.
+                response.headers.remove(header::CONTENT_LENGTH);
+            }
             response.status = status;
             // The upstream's own words belong to its own status.
             response.reason = None;
@@ -83,10 +97,12 @@ impl ResponseChange {
     }
 }
 
-/// What is said of a body and is wrong of another: its coding, validator and
-/// digests (RFC 9110, sections 8.4 and 8.8.3; RFC 9530; RFC 3230; RFC 1864).
-const DESCRIBE_THE_BODY: [HeaderName; 6] = [
+/// What is said of a body and is wrong of another: its coding, validator,
+/// digests and trailers (RFC 9110, sections 8.4, 8.8.3 and 6.6.2; RFC 9530; RFC
+/// 3230; RFC 1864).
+const DESCRIBE_THE_BODY: [HeaderName; 7] = [
     header::CONTENT_ENCODING,
+    header::TRAILER,
     header::ETAG,
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
@@ -114,7 +130,8 @@ mod tests {
         answer: http_resp_call::Response<'_>,
         unnamed: ResponseHeaders,
     ) -> Result<(), BadAnswer> {
-        ResponseChange::read(&answer, &response.headers)?.apply(response, unnamed);
+        ResponseChange::read(&answer, &response.headers, &Context::default())?
+            .apply(response, unnamed);
         Ok(())
     }
 

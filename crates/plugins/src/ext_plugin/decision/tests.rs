@@ -1,6 +1,7 @@
 use super::*;
+use crate::ext_plugin::decision::Stop as Stopping;
 use http::{Request, request};
-use outrigger_engine::body::Body;
+use outrigger_engine::body::{Body, BodyMemory};
 use outrigger_engine::exchange::Client;
 use outrigger_engine::worker::Worker;
 use outrigger_host::a6::Entry;
@@ -29,7 +30,7 @@ fn entry<'a>(name: &'a str, value: impl Into<Option<&'a str>>) -> Entry<'a> {
 }
 
 fn read(exchange: &Exchange, action: Option<Action<'_>>) -> Result<Decision, BadAnswer> {
-    Decision::read(&Answer { id: 1, action }, &exchange.headers)
+    Decision::read(&Answer { id: 1, action }, exchange)
 }
 
 fn rewrite(exchange: &mut Exchange, rewrite: WireRewrite<'_>) -> Result<(), BadAnswer> {
@@ -78,18 +79,29 @@ async fn stop_answers_the_client() {
         headers: (&headers[..]).into(),
         body: b"teapot",
     };
-    let Ok(Decision::Stop(mut response)) = read(&exchange, Some(Action::Stop(stop))) else {
+    let Ok(Decision::Stop(Stopping { mut response, .. })) =
+        read(&exchange, Some(Action::Stop(stop)))
+    else {
         panic!()
     };
     assert_eq!(response.status, 418);
     assert_eq!(values(&response.headers, "set-cookie"), ["a=1", "b=2"]);
-    assert_eq!(response.body.buffer(10).await.unwrap(), "teapot");
+    assert_eq!(
+        response
+            .body
+            .buffer(10, &BodyMemory::new(10))
+            .await
+            .unwrap(),
+        "teapot"
+    );
 }
 
 #[test]
 fn stop_with_status_0_is_200_and_an_empty_body_is_empty() {
     let exchange = exchange(Request::get("/"));
-    let Ok(Decision::Stop(response)) = read(&exchange, Some(Action::Stop(Stop::default()))) else {
+    let Ok(Decision::Stop(Stopping { response, .. })) =
+        read(&exchange, Some(Action::Stop(Stop::default())))
+    else {
         panic!()
     };
     assert_eq!(response.status, 200);

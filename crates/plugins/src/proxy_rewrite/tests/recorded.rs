@@ -56,7 +56,12 @@ fn play(gateway: &Gateway, asked: &[Asked]) {
             .map(|(name, value)| (&**name, &**value))
             .collect();
         assert_eq!(found, *expected, "{target}");
-        let body = super::now(Box::pin(exchange.body.buffer(10))).unwrap();
+        let body = super::now(Box::pin(
+            exchange
+                .body
+                .buffer(10, &outrigger_engine::body::BodyMemory::new(10)),
+        ))
+        .unwrap();
         assert_eq!(body, "data", "{target}");
     }
 }

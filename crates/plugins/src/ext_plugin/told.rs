@@ -1,17 +1,11 @@
-//! A request as a runner is told of it, and the answers to its questions.
+//! A request or a response as a runner is told of it.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use outrigger_engine::args::Arg;
-use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Exchange;
-use outrigger_engine::limits::MAX_BUFFERED_BODY;
-use outrigger_engine::vars;
 use outrigger_host::a6::{Entry, Method};
-use outrigger_host::{Answers, BodyError};
 
 /// A request's parts in the form that a call borrows.
 pub(super) struct Told<'a> {
@@ -83,56 +77,6 @@ impl SourceIp {
             SourceIp::V6(octets) => octets,
         }
     }
-}
-
-/// Answers from an exchange whose body has been taken out for the time of the
-/// call, and from the response where there is one.
-pub(super) struct FromExchange<'a> {
-    pub(super) exchange: &'a Exchange,
-    pub(super) body: &'a mut Body,
-    pub(super) response: Option<FromResponse<'a>>,
-}
-
-/// A response of which only the body may change during a call.
-pub(super) struct FromResponse<'a> {
-    pub(super) status: StatusCode,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a mut Body,
-}
-
-impl Answers for FromExchange<'_> {
-    fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let name = std::str::from_utf8(name).ok()?;
-        if name == "request_body" {
-            return match &*self.body {
-                Body::Full(bytes) => Some(Cow::Borrowed(bytes)),
-                _ => None,
-            };
-        }
-        match &self.response {
-            None => vars::lookup(self.exchange, name),
-            Some(FromResponse {
-                status, headers, ..
-            }) => vars::lookup_with_response(self.exchange, *status, headers, name),
-        }
-    }
-
-    async fn request_body(&mut self) -> Result<Option<Bytes>, BodyError> {
-        whole(self.body).await
-    }
-
-    async fn response_body(&mut self) -> Result<Option<Bytes>, BodyError> {
-        match &mut self.response {
-            None => Ok(None),
-            Some(response) => whole(response.body).await,
-        }
-    }
-}
-
-async fn whole(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
-    let bytes = body.buffer(MAX_BUFFERED_BODY).await;
-    let bytes = bytes.map_err(BodyError::new)?;
-    Ok((!bytes.is_empty()).then_some(bytes))
 }
 
 /// Header fields as a call has them: one entry per value, names in lower case.

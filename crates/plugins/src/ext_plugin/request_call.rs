@@ -1,0 +1,117 @@
+//! The request phases: what a step's runner makes of a request.
+
+use std::mem;
+
+use outrigger_engine::exchange::Exchange;
+use outrigger_engine::plugin::Flow;
+use outrigger_engine::response::Refusal;
+use outrigger_host::CallStats;
+use outrigger_host::a6::{ConfToken, http_req_call};
+use outrigger_telemetry::metrics::Outcome;
+
+use super::answers::{FromExchange, ToldBody};
+use super::context;
+use super::decision::{Decision, Stop};
+use super::failure::{Failure, Verdict};
+use super::plugin::{ExtPlugin, WorkerConnections, cost};
+use super::steps::Step;
+use super::told::Told;
+
+impl ExtPlugin {
+    /// Passes a request through the runners. Each call sees what those before
+    /// it have changed; one that answers the client is the last.
+    pub(super) async fn run_request(&self, exchange: &mut Exchange) -> Result<Flow, Refusal> {
+        context::drop_foreign(&mut exchange.headers);
+        if !self.is_wanted(self.when.as_ref(), exchange, None) {
+            return Ok(Flow::Continue);
+        }
+        for step in &self.steps {
+            if !self.is_wanted(step.when.as_ref(), exchange, None) {
+                continue;
+            }
+            match self.call_request(step, exchange).await {
+                Ok(Decision::Continue) => {}
+                Ok(Decision::Rewrite(rewrite)) => rewrite.apply(exchange),
+                Ok(Decision::Stop(Stop { response, context })) => {
+                    exchange.context = context.unwrap_or_else(|| mem::take(&mut exchange.context));
+                    return Ok(Flow::Respond(response));
+                }
+                Err(failure) => match self.failed(step, &failure) {
+                    Verdict::GoOn => {}
+                    Verdict::Answer(response) => return Ok(Flow::Respond(response)),
+                    Verdict::Refuse(refusal) => return Err(refusal),
+                },
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    async fn call_request(
+        &self,
+        step: &Step,
+        exchange: &mut Exchange,
+    ) -> Result<Decision, Failure> {
+        let counted = step.calls.begin(exchange.worker.number());
+        let mut stats = CallStats::default();
+        // Taken out so that it can be read while the rest is lent to the call.
+        let mut body = mem::take(&mut exchange.body);
+        let told = ToldBody::nothing_of(&mut body);
+        let decision = self.call_with(step, exchange, told, &mut stats).await;
+        exchange.body = body;
+        let outcome = match &decision {
+            Ok(Decision::Continue) => Outcome::Continue,
+            Ok(Decision::Stop(_)) => Outcome::Stop,
+            Ok(Decision::Rewrite(_)) => Outcome::Rewrite,
+            Err(failure) => self.outcome(failure),
+        };
+        let time = counted.end(outcome, &cost(stats));
+        self.took(exchange, time);
+        decision
+    }
+
+    async fn call_with(
+        &self,
+        step: &Step,
+        exchange: &Exchange,
+        body: ToldBody<'_>,
+        stats: &mut CallStats,
+    ) -> Result<Decision, Failure> {
+        let told = Told::new(exchange).ok_or(Failure::Method)?;
+        let args = told.args();
+        let request = http_req_call::Request {
+            id: 0,
+            src_ip: told.src_ip.as_bytes(),
+            method: told.method,
+            path: told.path,
+            args: (&*args).into(),
+            headers: (&*told.headers).into(),
+            conf_token: ConfToken(0),
+        };
+        let mut answers = FromExchange {
+            exchange,
+            request: body,
+            response: None,
+            bodies: self.bodies,
+            memory: &self.memory,
+        };
+        let connections = exchange.worker.local::<WorkerConnections>();
+        let call = connections.0.request_call(
+            &step.runner,
+            &step.conf,
+            &self.options,
+            request,
+            &mut answers,
+            |answer| Decision::read(&answer, exchange),
+        );
+        let (used, answer) = call.await;
+        *stats = used;
+        let mut decision = answer?.map_err(Failure::Answer)?;
+        if let Decision::Rewrite(rewrite) = &mut decision {
+            rewrite.body.take_if(|body| answers.request.is(body));
+        }
+        if let Some(body) = decision.body_mut() {
+            self.hold(body)?;
+        }
+        Ok(decision)
+    }
+}

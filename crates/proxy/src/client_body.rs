@@ -19,40 +19,13 @@ use tokio::time::{Instant, Sleep};
 use crate::client_stream::Unread;
 use crate::server::Settings;
 
-/// How far a request's body has come, where there is one.
+/// Counts the bytes of a body; shared with the body itself.
 #[derive(Default)]
-pub(crate) struct Progress(Option<Rc<Shared>>);
+struct Count(Cell<u64>);
 
-/// Shared by a body and its [`Progress`].
-struct Shared(RefCell<State>);
-
-struct State {
-    last_part: Instant,
-    received: u64,
-    refusal: Option<Refusal>,
-}
-
-impl Received for Shared {
+impl Received for Count {
     fn bytes(&self) -> u64 {
-        self.0.borrow().received
-    }
-}
-
-impl Progress {
-    /// When a part of the body last came, or the body began to be waited for.
-    pub(crate) fn last_part(&self) -> Option<Instant> {
-        Some(self.0.as_ref()?.0.borrow().last_part)
-    }
-
-    /// What has come of the body, counted as it comes.
-    pub(crate) fn received(&self) -> Option<Rc<dyn Received>> {
-        let state = Rc::clone(self.0.as_ref()?);
-        Some(state as Rc<dyn Received>)
-    }
-
-    /// Why the body could not be read to its end, if so.
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.0.as_ref()?.0.borrow().refusal.clone()
+        self.0.get()
     }
 }
 

@@ -15,9 +15,47 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Idle upstream connections of one worker to all nodes together.
 pub const MAX_IDLE_LINKS: usize = 4096;
 
-/// Frames of a response that are read before its head is sent on, in the hope
+/// Parts of a response that are read before its head is sent on, in the hope
 /// that they are all of it and head and body go out in one write.
-pub const EAGER_FRAMES: usize = 2;
+pub const EAGER_PARTS: usize = 2;
+
+/// Bytes of a response's head.
+pub const MAX_RESPONSE_HEAD: usize = 64 << 10;
+
+/// Fields of a response's head.
+pub const MAX_RESPONSE_FIELDS: usize = 128;
+
+/// Interim responses (1xx) before the one that counts.
+pub const MAX_INTERIM_RESPONSES: usize = 16;
+
+/// Bytes of a response's trailer section.
+pub const MAX_TRAILERS: usize = 16 << 10;
+
+/// Fields of a response's trailer section.
+pub const MAX_TRAILER_FIELDS: usize = 64;
+
+/// Bytes of the extensions of all chunks of a response together; they mean
+/// nothing, and somebody who sends many wants to be read for ever.
+pub const MAX_CHUNK_EXTENSIONS: usize = 16 << 10;
+
+/// Bytes that are read from an upstream at once: at first, and at most, which
+/// is reached while they come faster than they are read.
+pub const READ_CHUNK: usize = 8 << 10;
+
+/// See [`READ_CHUNK`].
+pub const MAX_READ_CHUNK: usize = 64 << 10;
+
+/// Bytes of a request that wait to be written to an upstream: once there are
+/// so many, no more of its body is taken from the client.
+pub const SEND_BUFFER: usize = 16 << 10;
+
+/// Bytes up to which a part of a request's body is copied behind what is there
+/// already, so that both go out in one write of one buffer.
+pub const COPY_PART: usize = 4 << 10;
+
+/// Bytes of memory that an idle upstream connection may keep for its next
+/// request's head.
+pub const IDLE_SEND_BUFFER: usize = 4 << 10;
 
 /// How long a connection that is closed is read from at most, so that the
 /// client can take its response (nginx's `lingering_time`).

@@ -2,10 +2,14 @@
 //! connection that is idle, sending, and trying again where that is safe.
 
 mod attempt;
-mod bell;
+mod connect;
+mod http1;
 mod link;
+mod outgoing;
 mod pool;
+mod request;
 mod response_body;
+mod upload;
 
 pub(crate) use attempt::ask;
 pub(crate) use pool::Pool;

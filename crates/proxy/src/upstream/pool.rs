@@ -6,11 +6,22 @@ use std::time::{Duration, Instant};
 
 use outrigger_engine::upstream::{Address, Keepalive};
 
-use super::link::Link;
+use tokio::net::TcpStream;
+
+use super::link;
 use crate::limits::MAX_IDLE_LINKS;
 
+/// A connection to a node.
+pub(crate) type Link = link::Link<TcpStream>;
+
+/// Where a connection leads; those to the same place do for each other.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) address: Address,
+}
+
 pub(crate) struct Pool {
-    idle: RefCell<BTreeMap<Address, Vec<Idle>>>,
+    idle: RefCell<BTreeMap<Place, Vec<Idle>>>,
     /// How many links `idle` holds.
     count: Cell<usize>,
     /// When it was last swept: a clock that costs nothing to look at.
@@ -38,13 +49,14 @@ impl Pool {
         }
     }
 
-    /// The link to `address` that was used last, if one seems usable.
-    pub(crate) fn take(&self, address: &Address, now: Instant) -> Option<Box<Link>> {
+    /// The link to `place` that was used last. That its node has closed it may
+    /// show only when it is used.
+    pub(crate) fn take(&self, place: &Place, now: Instant) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
-        let links = idle.get_mut(address)?;
+        let links = idle.get_mut(place)?;
         while let Some(candidate) = links.pop() {
             self.count.set(self.count.get() - 1);
-            if !candidate.is_over(now) && candidate.link.is_ready() {
+            if !candidate.is_over(now) {
                 return Some(candidate.link);
             }
         }
@@ -54,25 +66,26 @@ impl Pool {
     /// Puts a link aside after its response has been read to the end, unless
     /// it cannot be used again or there are enough. Its idle time counts from
     /// when its request was sent, or from the last sweep if that was later.
-    pub(crate) fn put(&self, address: &Address, mut link: Box<Link>, keepalive: &Keepalive) {
+    pub(crate) fn put(&self, place: &Place, mut link: Box<Link>, keepalive: &Keepalive) {
         let spent = link.served >= keepalive.requests;
-        if spent || self.count.get() >= MAX_IDLE_LINKS || !(link.is_ready() || link.probe()) {
+        if spent || self.count.get() >= MAX_IDLE_LINKS || !link.is_reusable() {
             return;
         }
+        link.rest();
         link.last_used = link.last_used.max(self.swept.get());
         let idle = Idle {
             link,
             timeout: keepalive.idle_timeout,
         };
         let mut links = self.idle.borrow_mut();
-        // A look-up by reference first: a node's key is cloned only once.
-        if let Some(links) = links.get_mut(address) {
+        // A look-up by reference first: a place is cloned only once.
+        if let Some(links) = links.get_mut(place) {
             if links.len() >= keepalive.size {
                 return;
             }
             links.push(idle);
         } else if keepalive.size > 0 {
-            links.insert(address.clone(), vec![idle]);
+            links.insert(place.clone(), vec![idle]);
         } else {
             return;
         }
@@ -85,7 +98,7 @@ impl Pool {
         self.swept.set(now);
         let mut idle = self.idle.borrow_mut();
         for links in idle.values_mut() {
-            links.retain_mut(|idle| !idle.is_over(now) && idle.link.probe());
+            links.retain_mut(|idle| !idle.is_over(now) && idle.link.is_quiet());
         }
         idle.retain(|_, links| !links.is_empty());
         self.count.set(idle.values().map(Vec::len).sum());

@@ -4,134 +4,102 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use outrigger_engine::body::{Body, BodyError};
-use outrigger_engine::upstream::{Address, Keepalive};
-use tokio::time::Instant;
+use outrigger_engine::upstream::Keepalive;
 
-use super::link::Link;
-use super::pool::Pool;
-use crate::limits::EAGER_FRAMES;
+use super::http1::Part;
+use super::pool::{Link, Place, Pool};
+use crate::limits::EAGER_PARTS;
 
 /// Where a link goes when its response has been read.
 pub(crate) struct Home {
     pub(crate) pool: Rc<Pool>,
-    pub(crate) address: Address,
+    pub(crate) place: Place,
     pub(crate) keepalive: Keepalive,
 }
 
 pub(crate) struct ResponseBody {
-    incoming: Incoming,
     /// `None` once the body is read and the link is on its way home.
     link: Option<Box<Link>>,
     home: Home,
-    timeout: Duration,
-    /// Whether the link's alarm is set for the next part.
-    waiting: bool,
 }
 
+/// A body of which nothing can be read: its head may still be taken back.
+pub(crate) struct Broken(pub(crate) BodyError);
+
 impl ResponseBody {
-    pub(crate) fn new(incoming: Incoming, link: Box<Link>, home: Home, timeout: Duration) -> Self {
+    /// The body of the response whose head has come on `link`.
+    pub(crate) fn new(link: Box<Link>, home: Home) -> Self {
         ResponseBody {
-            incoming,
             link: Some(link),
             home,
-            timeout,
-            waiting: false,
         }
     }
 
     /// The body for the response: what has come with the head already is
     /// taken at once, so that a short response needs no stream and its link
     /// is free before the client has read it.
-    pub(crate) fn into_body(mut self) -> Body {
+    ///
+    /// # Errors
+    /// The body breaks off, or its framing does, before any of it.
+    pub(crate) fn into_body(mut self) -> Result<Body, Broken> {
         let mut early: Option<Bytes> = None;
         // Whoever reads the rest is to be woken for it.
         let mut unwoken = Context::from_waker(Waker::noop());
-        for _ in 0..EAGER_FRAMES {
-            if self.is_end_stream() {
+        for _ in 0..EAGER_PARTS {
+            if self.is_done() {
                 break;
             }
             match self.poll_part(&mut unwoken) {
-                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                    let data = frame.into_data().unwrap_or_default();
+                Poll::Ready(Some(Ok(Part::Data(data)))) => {
                     early = Some(match early.take() {
                         None => data,
                         Some(first) => join(&first, &data),
                     });
                 }
                 Poll::Ready(None) => break,
+                Poll::Ready(Some(Err(error))) if early.is_none() => return Err(Broken(error)),
                 // Trailers or an error: told in their turn.
-                Poll::Ready(Some(next)) => return self.streamed(early, Some(next)),
-                Poll::Pending => return self.streamed(early, None),
+                Poll::Ready(Some(next)) => return Ok(self.streamed(early, Some(next))),
+                Poll::Pending => return Ok(self.streamed(early, None)),
             }
         }
-        if self.is_end_stream() {
+        if self.is_done() {
             self.release();
-            return early.map_or(Body::Empty, Body::from);
+            return Ok(early.map_or(Body::Empty, Body::from));
         }
-        self.streamed(early, None)
+        Ok(self.streamed(early, None))
     }
 
-    fn streamed(self, early: Option<Bytes>, next: Option<Result<Frame<Bytes>, BodyError>>) -> Body {
+    fn streamed(self, early: Option<Bytes>, next: Option<Result<Part, BodyError>>) -> Body {
         let rest = self;
         Body::Stream(Box::pin(Streamed { early, next, rest }))
     }
 
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // Only driving the link brings a part, so nobody need be woken for it.
-        let mut unwoken = Context::from_waker(Waker::noop());
-        let mut part = Pin::new(&mut self.incoming).poll_frame(&mut unwoken);
-        if part.is_pending()
-            && let Some(link) = &mut self.link
-        {
-            link.drive();
-            part = Pin::new(&mut self.incoming).poll_frame(&mut unwoken);
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
+        match &mut self.link {
+            Some(link) => link.poll_part(cx),
+            None => Poll::Ready(None),
         }
-        match part {
-            Poll::Ready(part) => {
-                self.waiting = false;
-                if part.is_none() {
-                    self.release();
-                }
-                Poll::Ready(part.map(|part| part.map_err(|error| BodyError::Broken(error.into()))))
-            }
-            Poll::Pending => self.poll_deadline(cx),
-        }
-    }
-
-    fn poll_deadline(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(link) = &mut self.link else {
-            return Poll::Pending;
-        };
-        if !self.waiting {
-            link.alarm.set(Instant::now() + self.timeout);
-            self.waiting = true;
-        }
-        if link.alarm.poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(BodyError::Timeout)));
-        }
-        link.wait(cx);
-        Poll::Pending
     }
 
     fn release(&mut self) {
         if let Some(link) = self.link.take() {
             self.home
                 .pool
-                .put(&self.home.address, link, &self.home.keepalive);
+                .put(&self.home.place, link, &self.home.keepalive);
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.link.is_none() || self.incoming.is_end_stream()
+    fn is_done(&self) -> bool {
+        self.link.as_ref().is_none_or(|link| link.is_done())
+    }
+
+    fn length(&self) -> Option<u64> {
+        self.link.as_ref().map_or(Some(0), |link| link.length())
     }
 }
 
@@ -145,7 +113,7 @@ fn join(first: &Bytes, second: &Bytes) -> Bytes {
 /// A body of which the first part is there and the rest is to come.
 struct Streamed {
     early: Option<Bytes>,
-    next: Option<Result<Frame<Bytes>, BodyError>>,
+    next: Option<Result<Part, BodyError>>,
     rest: ResponseBody,
 }
 
@@ -160,29 +128,34 @@ impl http_body::Body for Streamed {
         if let Some(early) = self.early.take() {
             return Poll::Ready(Some(Ok(Frame::data(early))));
         }
-        if let Some(next) = self.next.take() {
-            return Poll::Ready(Some(next));
-        }
-        let part = self.rest.poll_part(cx);
+        let part = match self.next.take() {
+            Some(next) => Poll::Ready(Some(next)),
+            None => self.rest.poll_part(cx),
+        };
         // Whoever reads may stop where the length is reached.
-        if self.rest.incoming.is_end_stream() {
+        if part.is_ready() && self.rest.is_done() {
             self.rest.release();
         }
-        part
+        part.map_ok(|part| match part {
+            Part::Data(data) => Frame::data(data),
+            Part::Trailers(trailers) => Frame::trailers(trailers),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.early.is_none() && self.next.is_none() && self.rest.is_end_stream()
+        self.early.is_none() && self.next.is_none() && self.rest.is_done()
     }
 
     fn size_hint(&self) -> SizeHint {
         let early = self.early.as_ref().map_or(0, Bytes::len) as u64;
-        let rest = self.rest.incoming.size_hint();
-        let mut whole = SizeHint::new();
-        whole.set_lower(rest.lower() + early);
-        if let Some(upper) = rest.upper() {
-            whole.set_upper(upper + early);
+        match self.rest.length() {
+            // Trailers need a framing that has a place for them.
+            Some(length) if self.next.is_none() => SizeHint::with_exact(length + early),
+            _ => {
+                let mut hint = SizeHint::new();
+                hint.set_lower(early);
+                hint
+            }
         }
-        whole
     }
 }

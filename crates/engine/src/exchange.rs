@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
 
 use crate::body::{Body, Kept};
 use crate::context::Context;
@@ -246,16 +246,16 @@ impl Exchange {
         self.request_id.get_or_init(|| self.worker.request_id())
     }
 
-    /// The header fields that the upstream gets, with the forwarding fields
-    /// added; `Host` is the caller's to set.
-    #[must_use]
-    pub fn headers_for_upstream(&mut self) -> HeaderMap {
-        // The copy, which has no room to grow, stays; it is seldom looked at again.
-        let copy = self.headers.clone();
-        let mut headers = std::mem::replace(&mut self.headers, copy);
-        forwarded::send(&mut headers, &self.client);
-        headers.remove(header::EXPECT);
-        headers
+    /// Shows `field` the header fields that the upstream gets, the forwarding
+    /// fields among them; `Host` is the caller's to set.
+    pub fn each_field_for_upstream(&self, mut field: impl FnMut(&HeaderName, &HeaderValue)) {
+        for (name, value) in &self.headers {
+            let own = matches!(*name, header::HOST | header::EXPECT);
+            if !own && !forwarded::is_sent_anew(name) {
+                field(name, value);
+            }
+        }
+        forwarded::send(&self.headers, &self.client, field);
     }
 
     /// The `Host` field that the upstream will be sent, as far as it is known

@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::exchange::Client;
 use crate::host_name::HostName;
 
-const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// A connection's own values, written once.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Values {
 /// When a request comes in, before any plugin sees it.
 pub(crate) fn receive(headers: &mut HeaderMap, client: &Client, host: &HostName) {
     if !client.trusted {
-        headers.remove(FOR);
+        headers.remove(&FOR);
     }
     let keep =
         |headers: &HeaderMap, name: &HeaderName| client.trusted && headers.contains_key(name);
@@ -49,23 +49,37 @@ pub(crate) fn receive(headers: &mut HeaderMap, client: &Client, host: &HostName)
     }
 }
 
-/// When a request goes out.
-pub(crate) fn send(headers: &mut HeaderMap, client: &Client) {
+/// Whether a field of the request is replaced by one of [`send`].
+pub(crate) fn is_sent_anew(name: &HeaderName) -> bool {
+    *name == FOR || *name == REAL_IP
+}
+
+/// When a request goes out: shows `field` those that are written anew.
+pub(crate) fn send(
+    headers: &HeaderMap,
+    client: &Client,
+    mut field: impl FnMut(&HeaderName, &HeaderValue),
+) {
     let peer = &client.values.peer;
-    let chain = match headers.get(FOR) {
-        None => peer.clone(),
-        Some(_) => {
-            let mut chain = Vec::new();
-            for earlier in headers.get_all(FOR) {
-                chain.extend_from_slice(earlier.as_bytes());
-                chain.extend_from_slice(b", ");
-            }
-            chain.extend_from_slice(peer.as_bytes());
-            HeaderValue::from_bytes(&chain).unwrap_or_else(|_| peer.clone())
-        }
-    };
-    headers.insert(FOR, chain);
-    headers.insert(REAL_IP, peer.clone());
+    match chain(headers, peer) {
+        None => field(&FOR, peer),
+        Some(chain) => field(&FOR, &chain),
+    }
+    field(&REAL_IP, peer);
+}
+
+/// Who the request came through, if its field is to say more than `peer`. An
+/// untrusted client's own word has been taken out already.
+fn chain(headers: &HeaderMap, peer: &HeaderValue) -> Option<HeaderValue> {
+    let mut earlier = headers.get_all(&FOR).iter().peekable();
+    earlier.peek()?;
+    let mut chain = Vec::new();
+    for value in earlier {
+        chain.extend_from_slice(value.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(peer.as_bytes());
+    HeaderValue::from_bytes(&chain).ok()
 }
 
 #[cfg(test)]
@@ -86,8 +100,13 @@ mod tests {
         }
         let host = HostName::parse(&HeaderValue::from_static("a.test:9080")).unwrap();
         receive(&mut headers, &client, &host);
-        send(&mut headers, &client);
-        headers
+        let mut sent = HeaderMap::new();
+        let names = headers.iter().filter(|(name, _)| !is_sent_anew(name));
+        sent.extend(names.map(|(name, value)| (name.clone(), value.clone())));
+        send(&headers, &client, |name, value| {
+            sent.append(name, value.clone());
+        });
+        sent
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A request's body as it comes from the client: with a limit, a time limit,
-//! and a note of how far it is for whoever sends it on.
+//! and a count of its bytes.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use outrigger_engine::body::{Body, BodyError};
 use outrigger_engine::exchange::Received;
 use outrigger_engine::response::Refusal;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::client_stream::Unread;
 use crate::server::Settings;
@@ -29,7 +29,8 @@ impl Received for Count {
     }
 }
 
-/// Wraps a request's body, which says to `unread` when it has come to its end.
+/// Wraps a request's body, which says to `unread` when it has come to its end;
+/// with what counts its bytes, where there is one.
 ///
 /// # Errors
 /// [`Refusal::BodyTooLarge`] where its announced length is over the limit.
@@ -37,29 +38,25 @@ pub(crate) fn receive(
     incoming: Incoming,
     settings: &Settings,
     unread: &Unread,
-) -> Result<(Body, Progress), Refusal> {
+) -> Result<(Body, Option<Rc<dyn Received>>), Refusal> {
     if incoming.is_end_stream() {
-        return Ok((Body::Empty, Progress::default()));
+        return Ok((Body::Empty, None));
     }
     let limit = settings.max_body.unwrap_or(u64::MAX);
     if incoming.size_hint().lower() > limit {
         return Err(Refusal::from_request_body(&too_large(limit)));
     }
-    let state = Rc::new(Shared(RefCell::new(State {
-        last_part: Instant::now(),
-        received: 0,
-        refusal: None,
-    })));
+    let count = Rc::new(Count::default());
     let body = ClientBody {
         incoming,
         left: limit,
         limit,
         timeout: settings.body_timeout,
         deadline: None,
-        state: Rc::clone(&state),
+        count: Rc::clone(&count),
         unread: unread.clone(),
     };
-    Ok((Body::Stream(Box::pin(body)), Progress(Some(state))))
+    Ok((Body::Stream(Box::pin(body)), Some(count)))
 }
 
 fn too_large(limit: u64) -> BodyError {
@@ -75,7 +72,7 @@ struct ClientBody {
     timeout: Duration,
     /// Set while the next part is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
-    state: Rc<Shared>,
+    count: Rc<Count>,
     unread: Unread,
 }
 
@@ -113,16 +110,10 @@ impl http_body::Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let part = ready!(self.poll_part(cx));
-        let mut state = self.state.0.borrow_mut();
-        match &part {
-            Some(Err(error)) => state.refusal = Some(Refusal::from_request_body(error)),
-            Some(Ok(frame)) => {
-                state.received += frame.data_ref().map_or(0, Bytes::len) as u64;
-                state.last_part = Instant::now();
-            }
-            None => state.last_part = Instant::now(),
+        if let Some(Ok(frame)) = &part {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.count.0.set(self.count.0.get() + length);
         }
-        drop(state);
         if part.is_none() || self.incoming.is_end_stream() {
             self.unread.set(false);
         }

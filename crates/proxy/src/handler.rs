@@ -13,7 +13,7 @@ use outrigger_engine::plugin::Flow;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::MatchedRoute;
 
-use crate::client_body::{self, Progress};
+use crate::client_body;
 use crate::client_stream::Unread;
 use crate::finish::{self, Outgoing, Underway};
 use crate::upstream;
@@ -34,9 +34,9 @@ pub(crate) async fn handle(
 ) -> Result<http::Response<Body>, Infallible> {
     outgoing.next().await;
     let mut response = match receive(request, client, &worker, unread) {
-        Ok((exchange, progress)) => {
+        Ok(exchange) => {
             let mut underway = Underway::new(exchange, outgoing);
-            let answer = answer(&mut underway, &progress, &worker).await;
+            let answer = answer(&mut underway, &worker).await;
             let mut response = answer.unwrap_or_else(|refusal| refusal.response());
             response.body = underway.respond(response.status, response.body);
             response
@@ -64,17 +64,17 @@ fn receive(
     client: Rc<Client>,
     worker: &Worker,
     unread: &Unread,
-) -> Result<(Exchange, Progress), Refusal> {
+) -> Result<Exchange, Refusal> {
     let (head, incoming) = request.into_parts();
     unread.set(!incoming.is_end_stream());
     let head_length = check_lines(&head, worker.settings.max_line)?;
-    let (body, progress) = client_body::receive(incoming, &worker.settings, unread)?;
+    let (body, received) = client_body::receive(incoming, &worker.settings, unread)?;
     let mut exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
     exchange.length = RequestLength {
         head: head_length as u64,
-        body: progress.received(),
+        body: received,
     };
-    Ok((exchange, progress))
+    Ok(exchange)
 }
 
 /// Whether every line of a request's head is short enough; the head as a whole
@@ -121,11 +121,7 @@ fn with_media_type(mut response: Response) -> Response {
     response
 }
 
-async fn answer(
-    exchange: &mut Exchange,
-    progress: &Progress,
-    worker: &Rc<Worker>,
-) -> Result<Response, Refusal> {
+async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response, Refusal> {
     let route = MatchedRoute::find(&worker.current.get(), exchange);
     let route = route.ok_or(Refusal::NoRoute)?;
     exchange.timed = route.chain.logs() || route.chain.acts_on_responses();
@@ -133,7 +129,7 @@ async fn answer(
     let mut response = match route.chain.request(exchange).await? {
         Flow::Respond(response) => with_media_type(response),
         Flow::Continue => {
-            let mut response = upstream::ask(exchange, &route, worker, progress).await?;
+            let mut response = upstream::ask(exchange, &route, worker).await?;
             if exchange.timed {
                 response.body = finish::timed(exchange, response.body);
             }

@@ -110,7 +110,11 @@ fn the_upstream_gets_what_the_client_sent_but_for_the_connections_own_fields() {
         .header("expect", "100-continue")
         .header("x-kept", "a")
         .header("x-kept", "b");
-    let headers = exchange(request).headers_for_upstream();
+    let exchange = exchange(request);
+    let mut headers = HeaderMap::new();
+    exchange.each_field_for_upstream(|name, value| {
+        headers.append(name, value.clone());
+    });
     let mut names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();
     let forwarded = [
@@ -119,10 +123,9 @@ fn the_upstream_gets_what_the_client_sent_but_for_the_connections_own_fields() {
         "x-forwarded-port",
         "x-forwarded-proto",
     ];
-    assert_eq!(names[0], "host");
-    assert_eq!(names[1..5], forwarded);
-    assert_eq!(names[5..], ["x-kept", "x-real-ip"]);
-    assert_eq!(headers["host"], "A.test:9080");
+    assert_eq!(names[..4], forwarded);
+    assert_eq!(names[4..], ["x-kept", "x-real-ip"]);
+    assert_eq!(exchange.headers["host"], "A.test:9080");
     assert_eq!(headers.get_all("x-kept").iter().count(), 2);
 }
 

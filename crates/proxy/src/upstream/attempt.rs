@@ -84,16 +84,6 @@ struct Failure {
     reason: &'static str,
 }
 
-impl Failure {
-    fn last(refusal: Refusal, reason: &'static str) -> Self {
-        Failure {
-            refusal,
-            may_go_on: false,
-            reason,
-        }
-    }
-}
-
 impl Asking<'_> {
     async fn node(
         &self,
@@ -220,7 +210,7 @@ impl Asking<'_> {
 /// What a failure after connecting means; puts the body back where it can be
 /// sent again.
 fn failure(exchange: &mut Exchange, lost: &Lost, spare: Option<Body>) -> Failure {
-    tracing::debug!(?lost, "an upstream node did not answer properly");
+    tracing::debug!(%lost, "an upstream node did not answer properly");
     let (refusal, reason) = match lost {
         Lost::Client(error) => (
             Refusal::from_request_body(error),
@@ -230,7 +220,9 @@ fn failure(exchange: &mut Exchange, lost: &Lost, spare: Option<Body>) -> Failure
         Lost::Stale | Lost::Closed | Lost::Truncated => {
             (Refusal::UpstreamBroken, "it closed the connection")
         }
-        Lost::Body(BodyError::Timeout) => (Refusal::UpstreamTimeout, "its body did not come in time"),
+        Lost::Body(BodyError::Timeout) => {
+            (Refusal::UpstreamTimeout, "its body did not come in time")
+        }
         Lost::Bad(_) | Lost::Body(_) => (Refusal::UpstreamBroken, "its answer is malformed"),
     };
     exchange.upstream.failed(refusal.status());

@@ -18,27 +18,32 @@ use super::http1::{self, BadResponse, Decoder, Part, RequestFraming, ResponseHea
 use super::outgoing::Outgoing;
 use super::upload::{Taken, Upload};
 use crate::alarm::Alarm;
-use crate::limits::{
-    MAX_INTERIM_RESPONSES, MAX_READ_CHUNK, MAX_RESPONSE_HEAD, READ_CHUNK,
-};
+use crate::limits::{MAX_INTERIM_RESPONSES, MAX_READ_CHUNK, MAX_RESPONSE_HEAD, READ_CHUNK};
 
-/// Why a response's head did not come.
-#[derive(Debug)]
+/// Why a response did not come. But for the last it is the node's doing.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Lost {
     /// The node closed the connection, or said something, before it was asked.
     /// Nothing has been sent.
+    #[error("it closed the idle connection")]
     Stale,
     /// The node closed the connection without a word.
+    #[error("it closed the connection without an answer")]
     Closed,
     /// It closed it within the head.
+    #[error("it closed the connection within its answer")]
     Truncated,
     /// What it answered is no response.
+    #[error("its answer is malformed: {0}")]
     Bad(BadResponse),
     /// It took too long.
+    #[error("it did not answer in time")]
     Timeout,
     /// The head came, and its body broke off before any of it.
+    #[error("its answer: {0}")]
     Body(BodyError),
     /// The request's body could not be read.
+    #[error("the client: {0}")]
     Client(BodyError),
 }
 

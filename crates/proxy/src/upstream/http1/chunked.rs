@@ -21,16 +21,27 @@ pub(crate) struct Chunked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// In a chunk's size; `digits` of it have come.
-    Size { size: u64, digits: u8 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
     /// In white space after the size, which only an extension or the line's
     /// end may follow.
-    Space { size: u64 },
+    Space {
+        size: u64,
+    },
     /// In an extension, which means nothing here.
-    Extension { size: u64 },
+    Extension {
+        size: u64,
+    },
     /// Before the LF of a chunk's first line.
-    SizeEnd { size: u64 },
+    SizeEnd {
+        size: u64,
+    },
     /// In a chunk; so many bytes of it are to come.
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     /// Before the CR after a chunk.
     DataCr,
     /// Before the LF after a chunk.

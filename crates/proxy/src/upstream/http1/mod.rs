@@ -15,7 +15,7 @@ mod request;
 mod response;
 
 pub(crate) use decoder::{Decoder, Part};
-pub(crate) use error::{BadBody, BadResponse};
+pub(crate) use error::BadResponse;
 pub(crate) use request::{RequestFraming, begin, chunk_head, end_head, field, trailer_section};
 pub(crate) use response::{ResponseHead, is_whole_head, parse};
 

@@ -115,7 +115,7 @@ fn the_upstream_gets_what_the_client_sent_but_for_the_connections_own_fields() {
     exchange.each_field_for_upstream(|name, value| {
         headers.append(name, value.clone());
     });
-    let mut names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     let forwarded = [
         "x-forwarded-for",

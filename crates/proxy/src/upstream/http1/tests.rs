@@ -41,10 +41,9 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, to_head: bool) -> Result
             return Err(Fault::HeadTruncated);
         };
         input = joined(&input, piece);
-        if seen == 0 || is_whole_head(&input, seen) {
-            if let Some(head) = parse(&mut input, to_head).map_err(Fault::Head)? {
-                break head;
-            }
+        let maybe = seen == 0 || is_whole_head(&input, seen);
+        if maybe && let Some(head) = parse(&mut input, to_head).map_err(Fault::Head)? {
+            break head;
         }
         seen = input.len();
     };

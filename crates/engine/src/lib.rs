@@ -16,6 +16,7 @@ mod forwarded;
 pub mod headers;
 pub mod host_name;
 pub mod limits;
+mod meta;
 pub mod plugin;
 mod prefix_map;
 pub mod response;

@@ -1,5 +1,7 @@
 use super::*;
 use crate::plugin::{Factory, Phases};
+use crate::plugin::{Owner, Plugin};
+use outrigger_model::{Fault, Kind, PropertyPath};
 use serde_json::{Value, json};
 
 #[derive(Debug)]
@@ -159,5 +161,90 @@ fn a_route_that_is_switched_off_does_not_serve() {
             .id
             .as_str(),
         "on"
+    );
+}
+
+/// The marks that a request for `/` passes, in their order.
+fn marks(resources: &Value) -> String {
+    let snapshot = compile(resources, &Snapshot::empty()).unwrap();
+    format!("{:?}", find(snapshot, "/").chain)
+}
+
+#[test]
+fn plugins_come_from_the_route_then_its_plugin_config_then_its_service() {
+    let with = |of_route: Value, of_config: Value| {
+        json!({
+            "services": [{"id": "s", "plugins": {"mark": {"of": "service"}}}],
+            "plugin_configs": [{"id": "p", "plugins": of_config}],
+            "routes": [{"id": "r", "uri": "/", "service_id": "s", "plugin_config_id": "p",
+                        "plugins": of_route}],
+        })
+    };
+    let of_config = json!({"mark": {"of": "config"}});
+    let all = marks(&with(json!({"mark": {"of": "route"}}), of_config.clone()));
+    assert!(all.contains("route") && !all.contains("config") && !all.contains("service"));
+    let two = marks(&with(json!({}), of_config.clone()));
+    assert!(two.contains("config") && !two.contains("service"));
+    assert!(marks(&with(json!({}), json!({}))).contains("service"));
+    let off = json!({"mark": {"of": "route", "_meta": {"disable": true}}});
+    let none = marks(&with(off, of_config));
+    assert!(
+        !none.contains("route") && !none.contains("config"),
+        "{none}"
+    );
+}
+
+#[test]
+fn what_only_meta_says_anew_keeps_the_plugin() {
+    let with = |meta: Value| {
+        json!({"routes": [
+            {"id": "1", "uri": "/", "plugins": {"mark": {"v": 1, "_meta": meta}}},
+        ]})
+    };
+    let before = compile(&with(json!({})), &Snapshot::empty()).unwrap();
+    let filtered = with(json!({"filter": [["arg_a", "==", "1"]]}));
+    let after = compile(&filtered, &before).unwrap();
+    let plugin = |snapshot: &Snapshot| {
+        let (_, plugin) = snapshot.kept.plugins.values().next().unwrap();
+        Arc::clone(plugin)
+    };
+    assert!(Arc::ptr_eq(&plugin(&before), &plugin(&after)));
+    let wrong = compile(&with(json!({"filter": [["arg_a", "=~", "1"]]})), &before).unwrap_err();
+    assert_eq!(
+        wrong[0].to_string(),
+        "route 1: plugins.mark._meta.filter[0][1]: invalid operator '=~'"
+    );
+}
+
+#[test]
+fn global_rules_are_chains_of_their_own() {
+    let resources = json!({"global_rules": [
+        {"id": "1", "plugins": {"mark": {"of": "one"}}},
+        {"id": "2", "plugins": {"mark": {"of": "two"}}},
+    ]});
+    let snapshot = compile(&resources, &Snapshot::empty()).unwrap();
+    let rules: Vec<_> = snapshot
+        .global_rules()
+        .iter()
+        .map(|rule| format!("{rule:?}"))
+        .collect();
+    assert!(
+        rules[0].contains("one") && rules[1].contains("two"),
+        "{rules:?}"
+    );
+    let wrong = json!({
+        "global_rules": [{"id": "1", "plugins": {"mark": {"bad": 1}}}],
+        "plugin_configs": [{"id": "p", "plugins": {"nonsense": {}}}],
+        "consumers": [{"username": "jack", "plugins": {"key-auth": {"key": "k"}}}],
+    });
+    let wrong = compile(&wrong, &Snapshot::empty()).unwrap_err();
+    let said: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "plugin_config p: plugins.nonsense: unknown plugin [nonsense]; known are mark",
+            "global_rule 1: plugins.mark.bad: must not be",
+            "consumer jack: plugins.key-auth: unknown plugin [key-auth]; known are mark",
+        ]
     );
 }

@@ -4,13 +4,13 @@
 //! one of the same name of the service; `priority` moves it among the others of its
 //! phase; `filter` says for which requests it runs; `error_response` is the
 //! body in place of that of its own refusals (APISIX, "Plugin", common
-//! configurations). Other keys mean nothing, as in APISIX.
+//! configurations).
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use outrigger_model::expr::Expr;
 use outrigger_model::read::{At, Null, read, type_of};
 use outrigger_model::{Fault, PropertyPath};
@@ -32,10 +32,7 @@ pub(crate) struct Meta {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct ErrorResponse {
-    body: Bytes,
-    media_type: HeaderValue,
-}
+struct ErrorResponse(Bytes);
 
 impl Meta {
     /// Reads it from a plugin's configuration, and returns what is left for the
@@ -64,7 +61,7 @@ impl Meta {
         let priority = object.read("priority", |at| {
             at.integer(i64::from(i32::MIN)..=i64::from(i32::MAX))
         });
-        Some(Self {
+        let meta = Self {
             disabled: object.read("disable", At::boolean).unwrap_or(false),
             priority: priority.and_then(|priority| i32::try_from(priority).ok()),
             filter: object.read("filter", |at| {
@@ -72,7 +69,9 @@ impl Meta {
                 read.map_err(|fault| at.fault_below(&fault)).ok()
             }),
             error_response: object.read("error_response", ErrorResponse::read),
-        })
+        };
+        object.finish();
+        Some(meta)
     }
 
     /// `plugin` as `_meta` wants it: itself, where there is nothing to add.
@@ -95,26 +94,21 @@ impl Meta {
 
 impl ErrorResponse {
     fn read(at: &At<'_>) -> Option<Self> {
-        let (body, media_type) = match at.value() {
-            Value::String(text) => (text.clone(), "text/plain; charset=utf-8"),
-            Value::Object(_) => (format!("{}\n", at.value()), "application/json"),
+        let body = match at.value() {
+            Value::String(text) => text.clone(),
+            Value::Object(_) => format!("{}\n", at.value()),
             other => {
                 let got = type_of(other);
                 at.fault(format!("wrong type: expected string or object, got {got}"));
                 return None;
             }
         };
-        Some(Self {
-            body: body.into(),
-            media_type: HeaderValue::from_static(media_type),
-        })
+        Some(Self(body.into()))
     }
 
     fn instead_of(&self, mut response: Response) -> Response {
-        response.body = self.body.clone().into();
+        response.body = self.0.clone().into();
         response.headers.remove(header::CONTENT_LENGTH);
-        let media_type = self.media_type.clone();
-        response.headers.insert(header::CONTENT_TYPE, media_type);
         response
     }
 }
@@ -231,12 +225,13 @@ mod tests {
                 json!({"error_response": 5}),
                 "_meta.error_response: wrong type: expected string or object, got number",
             ),
+            (json!({"unknown": 1}), "_meta.unknown: unknown property"),
         ] {
             let conf = json!({"x": 1, "_meta": meta});
             let fault = Meta::take(&conf).unwrap_err();
             assert_eq!(fault.to_string(), expected);
         }
-        let conf = json!({"x": 1, "_meta": {"unknown": 1, "disable": true, "priority": -5}});
+        let conf = json!({"x": 1, "_meta": {"disable": true, "priority": -5}});
         let (meta, rest) = Meta::take(&conf).unwrap();
         assert!(meta.disabled);
         assert_eq!(meta.priority, Some(-5));

@@ -1,5 +1,6 @@
 //! Reading a plugin's configuration.
 
+use outrigger_model::read::{self, Null, Object};
 use outrigger_model::{Fault, PropertyPath, Segment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,4 +34,18 @@ fn segment(segment: &serde_path_to_error::Segment) -> Option<Segment> {
         serde_path_to_error::Segment::Enum { variant } => Some(Segment::Key(variant.clone())),
         serde_path_to_error::Segment::Unknown => None,
     }
+}
+
+/// Reads a configuration property by property.
+///
+/// # Errors
+/// The first [`Fault`] names the property that does not hold.
+pub(crate) fn read_with<T>(
+    conf: &Value,
+    reader: impl FnOnce(&Object<'_>) -> Option<T>,
+) -> Result<T, Fault> {
+    // Properties that nobody knows are accepted, as in APISIX; so the object is
+    // never finished.
+    let made = read::read(conf, Null::IsAValue, |at| reader(&at.object()?));
+    made.map_err(|faults| faults.into_iter().next().expect("faults are not empty"))
 }

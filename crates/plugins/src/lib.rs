@@ -5,8 +5,13 @@
 //! the business of the crate `host`, and how it is kept running of nobody here.
 
 mod conf;
+mod cors;
 mod ext_plugin;
+mod ip_restriction;
 mod proxy_rewrite;
+mod redirect;
+mod refusal;
+mod request_id;
 
 use outrigger_engine::plugin::{Factory, Registry};
 
@@ -17,6 +22,12 @@ pub use ext_plugin::{External, Runners};
 #[must_use]
 pub fn registry(external: &External) -> Registry {
     let external = ext_plugin::factories(external);
-    let built_in: [Box<dyn Factory>; 1] = [Box::new(proxy_rewrite::ProxyRewrite)];
+    let built_in: [Box<dyn Factory>; 5] = [
+        Box::new(request_id::RequestIdFactory),
+        Box::new(cors::CorsFactory),
+        Box::new(ip_restriction::IpRestrictionFactory),
+        Box::new(proxy_rewrite::ProxyRewrite),
+        Box::new(redirect::RedirectFactory),
+    ];
     Registry::new(external.into_iter().chain(built_in))
 }

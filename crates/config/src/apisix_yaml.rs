@@ -23,11 +23,9 @@ use crate::yaml::{self, Marks};
 const END: &str = "#END";
 
 /// Keys of `apisix.yaml` that APISIX has and this gateway does not support.
-const UNSUPPORTED: [&str; 10] = [
+const UNSUPPORTED: [&str; 8] = [
     "consumers",
     "consumer_groups",
-    "global_rules",
-    "plugin_configs",
     "plugin_metadata",
     "plugins",
     "protos",

@@ -16,8 +16,9 @@ use crate::context::Context;
 use crate::forwarded;
 use crate::headers::HeaderEdit;
 use crate::host_name::{HostName, LastHost};
+use crate::plugin::Chain;
 use crate::response::Refusal;
-use crate::snapshot::MatchedRoute;
+use crate::snapshot::{LocalSnapshot, MatchedRoute};
 use crate::target::Target;
 use crate::upstream::PassHost;
 use crate::upstream_trace::UpstreamTrace;
@@ -158,6 +159,8 @@ pub struct Exchange {
     pub response_edits: Vec<HeaderEdit>,
     /// What the upstream did.
     pub upstream: UpstreamTrace,
+    /// The configuration that it runs on, if that has global rules.
+    pub rules: Option<LocalSnapshot>,
     /// Whether somebody will want to know how long the upstream took.
     pub timed: bool,
     /// How long the request was.
@@ -232,6 +235,7 @@ impl Exchange {
             route: None,
             response_edits: Vec::new(),
             upstream: UpstreamTrace::default(),
+            rules: None,
             timed: false,
             length: RequestLength::default(),
             consumer: None,
@@ -244,6 +248,13 @@ impl Exchange {
     #[must_use]
     pub fn request_id(&self) -> &str {
         self.request_id.get_or_init(|| self.worker.request_id())
+    }
+
+    /// The plugins that run for it: those of the global rules, rule by rule, and
+    /// then those of its route.
+    pub fn chains(&self) -> impl Iterator<Item = &Chain> {
+        let rules = self.rules.iter().flat_map(|it| it.global_rules());
+        rules.chain(self.route.iter().map(|route| &route.chain))
     }
 
     /// Shows `field` the header fields that the upstream gets, the forwarding

@@ -17,6 +17,7 @@ use outrigger_model::{Fault, PropertyPath};
 use serde_json::Value;
 
 use crate::exchange::Exchange;
+use crate::finished::Finished;
 use crate::plugin::{Flow, Phases, Plugin, PluginFuture};
 use crate::response::{Refusal, Response};
 use crate::{expr, vars};
@@ -193,6 +194,14 @@ impl Plugin for Guarded {
             }
             self.plugin.response(exchange, response).await
         })
+    }
+
+    fn log(&self, finished: &Finished) {
+        let lookup = |name: &str| vars::lookup_finished(finished, name);
+        let filter = self.filter.as_ref();
+        if filter.is_none_or(|filter| expr::matches(filter, &lookup)) {
+            self.plugin.log(finished);
+        }
     }
 }
 

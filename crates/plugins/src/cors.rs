@@ -99,9 +99,9 @@ impl Cors {
             credentials: credentials.unwrap_or(false),
         };
         if cors.credentials && cors.has_asterisk() {
-            object.at().fault(
-                "you can not set '*' for other option when 'allow_credential' is true",
-            );
+            object
+                .at()
+                .fault("you can not set '*' for other option when 'allow_credential' is true");
         }
         Some(cors)
     }
@@ -203,7 +203,9 @@ fn read_origins(at: &At<'_>) -> Option<Origins> {
         match HeaderValue::from_str(origin) {
             Ok(origin) if well_formed => Some(origin),
             _ => {
-                at.fault("expected \"*\", \"**\", or origins as in http://a.test,https://b.test:8080");
+                at.fault(
+                    "expected \"*\", \"**\", or origins as in http://a.test,https://b.test:8080",
+                );
                 None
             }
         }

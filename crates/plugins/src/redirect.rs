@@ -27,7 +27,15 @@ const MAX_LOCATION: usize = 16 * 1024;
 const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\');
 
 /// Besides, what would mean something else when it comes from a decoded path.
-const IN_PATH: &AsciiSet = &UNSAFE.add(b'%').add(b'?').add(b'#').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const IN_PATH: &AsciiSet = &UNSAFE
+    .add(b'%')
+    .add(b'?')
+    .add(b'#')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// Makes `redirect` plugins.
 pub(crate) struct RedirectFactory;
@@ -78,9 +86,9 @@ impl Redirect {
         let ways = ["uri", "regex_uri", "http_to_https"];
         let given = ways.iter().filter(|key| object.get(key).is_some()).count();
         if given != 1 {
-            object.at().fault(
-                "expected exactly one of \"uri\", \"regex_uri\" and \"http_to_https\"",
-            );
+            object
+                .at()
+                .fault("expected exactly one of \"uri\", \"regex_uri\" and \"http_to_https\"");
             return None;
         }
         if https == Some(true) && append_query == Some(true) {
@@ -182,10 +190,12 @@ fn expand(replacement: &str, found: &regex::bytes::Captures<'_>) -> Vec<u8> {
     let mut new = Vec::new();
     let mut rest = replacement;
     while let Some(at) = rest.find('$') {
-        new.extend(encoded(rest[..at].as_bytes(), UNSAFE));
+        new.extend(encoded(&rest.as_bytes()[..at], UNSAFE));
         let after = &rest[at + 1..];
         let digits = after.strip_prefix('{').unwrap_or(after);
-        let end = digits.find(|it: char| !it.is_ascii_digit()).unwrap_or(digits.len());
+        let end = digits
+            .find(|it: char| !it.is_ascii_digit())
+            .unwrap_or(digits.len());
         let closing = usize::from(digits.len() < after.len());
         match digits[..end].parse::<usize>() {
             Ok(group) if closing == 0 || digits[end..].starts_with('}') => {

@@ -200,7 +200,11 @@ mod tests {
     fn each_algorithm_makes_ids_of_its_kind_that_differ() {
         for (json, length, characters) in [
             (json!({}), 36, "0123456789abcdef-"),
-            (json!({"algorithm": "nanoid"}), 21, &*format!("{ALPHANUMERIC}-_")),
+            (
+                json!({"algorithm": "nanoid"}),
+                21,
+                &*format!("{ALPHANUMERIC}-_"),
+            ),
             (json!({"algorithm": "range_id"}), 16, ALPHANUMERIC),
             (
                 json!({"algorithm": "range_id", "range_id": {"length": 40, "char_set": "abcdef"}}),
@@ -236,7 +240,10 @@ mod tests {
                 json!({"header_name": 1}),
                 "header_name: wrong type: expected string, got number",
             ),
-            (json!({"header_name": "a b"}), "header_name: invalid HTTP header name"),
+            (
+                json!({"header_name": "a b"}),
+                "header_name: invalid HTTP header name",
+            ),
             (
                 json!({"range_id": {"length": 2}}),
                 "range_id.length: expected 2 to be at least 6",

@@ -19,6 +19,7 @@ use http_body::{Frame, SizeHint};
 use outrigger_engine::body::{Body, BodyError, BodyStream};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::finished::{End, Finished, client_closed_request};
+use outrigger_engine::plugin::Chain;
 
 use crate::sent::Sent;
 
@@ -107,8 +108,8 @@ impl Outgoing {
             time: SystemTime::now(),
         };
         let finished = Finished { exchange, end };
-        if let Some(route) = &finished.exchange.route {
-            route.chain.log(&finished);
+        for chain in finished.exchange.chains() {
+            chain.log(&finished);
         }
     }
 }
@@ -152,10 +153,7 @@ impl<'a> Underway<'a> {
 
 /// Whether anybody wants to hear of the request's end.
 fn is_wanted(exchange: &Exchange) -> bool {
-    exchange
-        .route
-        .as_ref()
-        .is_some_and(|route| route.chain.logs())
+    exchange.chains().any(Chain::logs)
 }
 
 impl Deref for Underway<'_> {

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::{Client, Exchange, RequestLength};
-use outrigger_engine::plugin::Flow;
+use outrigger_engine::plugin::{Chain, Flow};
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::MatchedRoute;
 
@@ -122,27 +122,54 @@ fn with_media_type(mut response: Response) -> Response {
 }
 
 async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response, Refusal> {
-    let route = MatchedRoute::find(&worker.current.get(), exchange);
-    let route = route.ok_or(Refusal::NoRoute)?;
-    exchange.timed = route.chain.logs() || route.chain.acts_on_responses();
-    exchange.route = Some(route.clone());
-    let mut response = match route.chain.request(exchange).await? {
-        Flow::Respond(response) => with_media_type(response),
-        Flow::Continue => {
-            let mut response = upstream::ask(exchange, &route, worker).await?;
-            if exchange.timed {
-                response.body = finish::timed(exchange, response.body);
-            }
-            for edit in exchange.response_edits.drain(..) {
-                edit.apply(&mut response.headers);
-            }
-            if worker.settings.show_upstream_status || response.status.is_server_error() {
-                let status = HeaderValue::from(response.status.as_u16());
-                response.headers.insert(UPSTREAM_STATUS, status);
-            }
-            response
-        }
+    let snapshot = worker.current.get();
+    exchange.route = MatchedRoute::find(&snapshot, exchange);
+    if !snapshot.global_rules().is_empty() {
+        exchange.rules = Some(Rc::clone(&snapshot));
+    }
+    let look = |chain: &Chain| chain.logs() || chain.acts_on_responses();
+    let timed = exchange.chains().any(look);
+    exchange.timed = timed;
+    // What the gateway refuses itself passes the plugins of the response phase
+    // like any answer, so that a browser may read it, say.
+    let mut response = match ask(exchange, snapshot.global_rules(), worker).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.response(),
     };
-    route.chain.response(exchange, &mut response).await?;
+    for rule in snapshot.global_rules() {
+        rule.response(exchange, &mut response).await?;
+    }
+    if let Some(route) = exchange.route.clone() {
+        route.chain.response(exchange, &mut response).await?;
+    }
+    Ok(response)
+}
+
+/// The answer of the first plugin that has one, or of the upstream.
+async fn ask(
+    exchange: &mut Exchange,
+    rules: &[Chain],
+    worker: &Rc<Worker>,
+) -> Result<Response, Refusal> {
+    for rule in rules {
+        if let Flow::Respond(response) = rule.request(exchange).await? {
+            return Ok(with_media_type(response));
+        }
+    }
+    let route = exchange.route.clone().ok_or(Refusal::NoRoute)?;
+    if let Flow::Respond(response) = route.chain.request(exchange).await? {
+        return Ok(with_media_type(response));
+    }
+    let mut response = upstream::ask(exchange, &route, worker).await?;
+    if exchange.timed {
+        response.body = finish::timed(exchange, response.body);
+    }
+    for edit in exchange.response_edits.drain(..) {
+        edit.apply(&mut response.headers);
+    }
+    if worker.settings.show_upstream_status || response.status.is_server_error() {
+        let status = HeaderValue::from(response.status.as_u16());
+        response.headers.insert(UPSTREAM_STATUS, status);
+    }
     Ok(response)
 }

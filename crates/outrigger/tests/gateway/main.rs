@@ -9,6 +9,7 @@
 
 mod absent_runners;
 mod bad_requests;
+mod built_in_plugins;
 mod command_line;
 mod connections;
 mod control_api;

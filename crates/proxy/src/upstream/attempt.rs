@@ -16,6 +16,7 @@ use http::{Method, StatusCode};
 use outrigger_engine::body::{Body, BodyError};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::headers::strip_hop_by_hop;
+use outrigger_engine::plugin::Chain;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::Route;
 use outrigger_engine::upstream::{Node, Upstream};
@@ -44,7 +45,7 @@ pub(crate) async fn ask(
     };
     let mut tried = Vec::new();
     // Only plugins can have taken time so far.
-    let mut now = if route.chain.acts_on_requests() {
+    let mut now = if exchange.chains().any(Chain::acts_on_requests) {
         Instant::now()
     } else {
         exchange.started

@@ -1,0 +1,334 @@
+//! The built-in plugins, sets of plugins, and what `_meta` says of them.
+
+use outrigger_harness::{Gateway, Response, Upstream};
+use serde_json::{Value, json};
+
+use crate::support::{gateway, nodes, with};
+
+/// A gateway whose routes, each by its path, have these plugins.
+fn with_plugins<const N: usize>(
+    upstream: &Upstream,
+    routes: [(&str, Value); N],
+    more: Value,
+) -> Gateway {
+    let routes: Vec<Value> = routes
+        .into_iter()
+        .map(|(uri, plugins)| {
+            json!({"uri": uri, "upstream": nodes(&[upstream]), "plugins": plugins})
+        })
+        .collect();
+    gateway()
+        .routes(with(json!({ "routes": routes }), more))
+        .start()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.header(name).unwrap_or("-")
+}
+
+#[test]
+fn ip_restriction_lets_in_whom_its_lists_say() {
+    let upstream = Upstream::echo();
+    let gateway = with_plugins(
+        &upstream,
+        [
+            (
+                "/in",
+                json!({"ip-restriction": {"whitelist": ["::1", "127.0.0.0/8"]}}),
+            ),
+            (
+                "/out",
+                json!({"ip-restriction": {"blacklist": ["127.0.0.1"]}}),
+            ),
+            (
+                "/own",
+                json!({"ip-restriction": {
+                    "whitelist": ["10.0.0.0/8"], "message": "go away", "response_code": 404,
+                }}),
+            ),
+        ],
+        json!({}),
+    );
+    assert_eq!(gateway.get("/in").send().status, 200);
+    let refused = gateway.get("/out").send();
+    assert_eq!(refused.status, 403);
+    assert_eq!(
+        refused.text(),
+        "{\"message\":\"Your IP address is not allowed\"}\n"
+    );
+    let refused = gateway.get("/own").send();
+    assert_eq!(
+        (refused.status, &*refused.text()),
+        (404, "{\"message\":\"go away\"}\n")
+    );
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
+fn redirect_sends_the_client_where_its_conf_says() {
+    let upstream = Upstream::echo();
+    let gateway = with_plugins(
+        &upstream,
+        [
+            ("/1", json!({"redirect": {"uri": "/moved"}})),
+            (
+                "/2",
+                json!({"redirect": {"uri": "/moved", "ret_code": 308}}),
+            ),
+            (
+                "/q",
+                json!({"redirect": {"uri": "/to?a=1", "append_query_string": true}}),
+            ),
+            ("/e/*", json!({"redirect": {"uri": "/to$uri"}})),
+            (
+                "/r/*",
+                json!({"redirect": {"regex_uri": ["^/r/(.*)/(.*)$", "/new/${2}/$1?z=ü"]}}),
+            ),
+            ("/s/*", json!({"redirect": {"http_to_https": true}})),
+            (
+                "/p/*",
+                json!({"redirect": {"http_to_https": true, "https_port": 9443}}),
+            ),
+        ],
+        json!({}),
+    );
+    for (target, status, location) in [
+        ("/1?x=1", 302, "/moved"),
+        ("/2", 308, "/moved"),
+        ("/q?b=2", 302, "/to?a=1&b=2"),
+        ("/e/a%20b%3Fc", 302, "/to/e/a%20b%3Fc"),
+        ("/e/%0d%0aX:y", 302, "/to/e/%0D%0AX:y"),
+        ("/r/x%20y/z", 302, "/new/z/x%20y?z=%C3%BC"),
+        ("/s/a?b=%20c", 301, "https://gateway.test/s/a?b=%20c"),
+        ("/p/a", 301, "https://gateway.test:9443/p/a"),
+    ] {
+        let response = gateway.get(target).host("gateway.test:8080").send();
+        assert_eq!(
+            (response.status, header(&response, "location")),
+            (status, location),
+            "{target}"
+        );
+    }
+    assert_eq!(gateway.get("/r/fresh").send().status, 200);
+}
+
+#[test]
+fn request_id_names_requests_that_have_no_name() {
+    let upstream = Upstream::echo();
+    let gateway = with_plugins(
+        &upstream,
+        [
+            ("/a", json!({"request-id": {}})),
+            (
+                "/quiet",
+                json!({"request-id": {"header_name": "X-Id", "include_in_response": false}}),
+            ),
+        ],
+        json!({}),
+    );
+    let response = gateway.get("/a").send();
+    let id = header(&response, "x-request-id").to_owned();
+    assert_eq!(id.len(), 36);
+    assert_eq!(upstream.last().header("x-request-id"), Some(&*id));
+    let response = gateway.get("/a").header("X-Request-Id", "mine").send();
+    assert_eq!(header(&response, "x-request-id"), "mine");
+    assert_eq!(upstream.last().header("x-request-id"), Some("mine"));
+    let response = gateway.get("/quiet").send();
+    assert_eq!(header(&response, "x-id"), "-");
+    assert!(upstream.last().header("x-id").is_some());
+}
+
+#[test]
+fn cors_tells_browsers_what_they_may_do() {
+    let upstream = Upstream::echo();
+    let gateway = with_plugins(
+        &upstream,
+        [
+            ("/any", json!({"cors": {}})),
+            (
+                "/one",
+                json!({"cors": {
+                    "allow_origins": "http://a.com,https://b.com:8080", "allow_methods": "GET,POST",
+                    "allow_headers": "X-A,X-B", "expose_headers": "X-C", "max_age": 60,
+                    "allow_credential": true,
+                }}),
+            ),
+            (
+                "/own",
+                json!({"cors": {"allow_origins": "**", "allow_headers": "**"}}),
+            ),
+            (
+                "/regex",
+                json!({"cors": {"allow_origins_by_regex": [".*\\.test\\.com$"]}}),
+            ),
+            (
+                "/no",
+                json!({"cors": {}, "ip-restriction": {"blacklist": ["127.0.0.1"]}}),
+            ),
+        ],
+        json!({}),
+    );
+    let shown = |path: &str, origin: &str| {
+        let response = gateway.get(path).header("Origin", origin).send();
+        let names = [
+            "allow-origin",
+            "allow-methods",
+            "allow-headers",
+            "expose-headers",
+            "max-age",
+        ];
+        let values = names.map(|name| format!("access-control-{name}"));
+        let values: Vec<&str> = values.iter().map(|name| header(&response, name)).collect();
+        format!("{} {}", values.join(" "), header(&response, "vary"))
+    };
+    assert_eq!(shown("/any", "http://a.com"), "* * * - 5 -");
+    let one = "https://b.com:8080 GET,POST X-A,X-B X-C 60 Origin";
+    assert_eq!(shown("/one", "https://b.com:8080"), one);
+    assert_eq!(shown("/one", "http://b.com"), "- - - - - Origin");
+    assert_eq!(shown("/own", "http://x"), "http://x * - - 5 Origin");
+    assert_eq!(
+        shown("/regex", "http://x.test.com"),
+        "http://x.test.com * * - 5 Origin"
+    );
+    assert_eq!(
+        shown("/regex", "http://x.test.com.evil"),
+        "- - - - - Origin"
+    );
+    // A refusal can be read by the page that asked.
+    assert_eq!(shown("/no", "http://a.com"), "* * * - 5 -");
+    let hits = upstream.hits();
+    let preflight = gateway
+        .request("OPTIONS", "/no")
+        .header("Origin", "http://a.com")
+        .send();
+    assert_eq!(preflight.status, 200);
+    assert_eq!(header(&preflight, "access-control-allow-origin"), "*");
+    assert_eq!(upstream.hits(), hits);
+}
+
+#[test]
+fn meta_filters_orders_and_words() {
+    let upstream = Upstream::echo();
+    let refuse = |meta: Value| json!({"blacklist": ["127.0.0.1"], "_meta": meta});
+    let gateway = with_plugins(
+        &upstream,
+        [
+            (
+                "/off",
+                json!({"ip-restriction": refuse(json!({"disable": true}))}),
+            ),
+            (
+                "/some",
+                json!({"ip-restriction": refuse(json!({"filter": [["arg_v", "==", "1"]]}))}),
+            ),
+            (
+                "/json",
+                json!({"ip-restriction": refuse(json!({"error_response": {"mine": "yes"}}))}),
+            ),
+            (
+                "/text",
+                json!({"ip-restriction": refuse(json!({"error_response": "as text"}))}),
+            ),
+            (
+                "/order",
+                json!({"redirect": {"uri": "/elsewhere", "_meta": {"priority": 5000}}, "cors": {}}),
+            ),
+        ],
+        json!({}),
+    );
+    let said = |target: &str| {
+        let response = gateway.get(target).send();
+        let text = if response.status == 200 {
+            String::new()
+        } else {
+            response.text().into()
+        };
+        format!("{} {text}", response.status)
+    };
+    assert_eq!(said("/off"), "200 ");
+    assert_eq!(said("/some"), "200 ");
+    assert!(said("/some?v=1").starts_with("403 "));
+    assert_eq!(said("/json"), "403 {\"mine\":\"yes\"}\n");
+    assert_eq!(said("/text"), "403 as text");
+    let moved = gateway.request("OPTIONS", "/order").send();
+    assert_eq!(moved.status, 302);
+}
+
+#[test]
+fn global_rules_run_for_every_request_and_plugin_configs_for_their_routes() {
+    let upstream = Upstream::echo();
+    let set =
+        |name: &str, value: &str| json!({"proxy-rewrite": {"headers": {"set": {(name): value}}}});
+    let more = json!({
+        "global_rules": [
+            {"id": "1", "plugins": {"request-id": {"header_name": "X-Global"}}},
+            {"id": "2", "plugins": {"ip-restriction": {
+                "blacklist": ["127.0.0.1"], "_meta": {"filter": [["arg_stop", "==", "1"]]},
+            }}},
+        ],
+        "plugin_configs": [{"id": "p", "plugins": set("X-Config", "1")}],
+    });
+    let gateway = with_plugins(&upstream, [("/none", json!({}))], json!({}));
+    let routes = json!({"routes": [
+        {"uri": "/none", "upstream": nodes(&[&upstream])},
+        {"uri": "/config", "upstream": nodes(&[&upstream]), "plugin_config_id": "p"},
+        {"uri": "/own", "upstream": nodes(&[&upstream]), "plugin_config_id": "p",
+         "plugins": set("X-Own", "1")},
+    ]});
+    gateway.set_routes(with(routes, more));
+    for (path, config, own) in [
+        ("/none", "-", "-"),
+        ("/config", "1", "-"),
+        ("/own", "-", "1"),
+    ] {
+        let response = gateway.get(path).send();
+        assert_eq!(response.status, 200);
+        let id = header(&response, "x-global").to_owned();
+        let seen = upstream.last();
+        assert_eq!(seen.header("x-global"), Some(&*id));
+        assert_eq!(seen.header("x-config").unwrap_or("-"), config, "{path}");
+        assert_eq!(seen.header("x-own").unwrap_or("-"), own, "{path}");
+    }
+    let none = gateway.get("/nowhere").send();
+    assert_eq!(none.status, 404);
+    assert_eq!(header(&none, "x-global").len(), 36);
+    let hits = upstream.hits();
+    assert_eq!(gateway.get("/own?stop=1").send().status, 403);
+    assert_eq!(gateway.get("/nowhere?stop=1").send().status, 403);
+    assert_eq!(upstream.hits(), hits);
+}
+
+#[test]
+fn conditions_and_parameters_of_routes_decide() {
+    let upstream = Upstream::echo();
+    let to = |way: &str, asks: Value| {
+        let set = json!({"X-Way": way, "X-Name": "$uri_param_name", "X-Rest": "$uri_param_rest"});
+        let plugins = json!({"proxy-rewrite": {"headers": {"set": set}}});
+        with(
+            asks,
+            json!({"plugins": plugins, "upstream": nodes(&[&upstream])}),
+        )
+    };
+    let gateway = gateway()
+        .config(json!({"apisix": {"router": {"http": "radixtree_uri_with_parameter"}}}))
+        .routes(json!({"routes": [
+            to("all", json!({"uri": "/*"})),
+            to("beta", json!({"uri": "/v", "vars": [["http_x_user", "==", "beta"], ["arg_v", "~~", "^2"]]})),
+            to("far", json!({"uri": "/v", "remote_addrs": ["192.0.2.0/24"], "priority": 1})),
+            to("near", json!({"uri": "/n", "remote_addr": "127.0.0.0/8"})),
+            to("user", json!({"uri": "/u/:name/*rest"})),
+        ]}))
+        .start();
+    let way = |target: &str, user: &str| {
+        gateway.get(target).header("X-User", user).send();
+        upstream.last().header("x-way").unwrap_or("-").to_owned()
+    };
+    assert_eq!(way("/v?v=21", "beta"), "beta");
+    assert_eq!(way("/v?v=12", "beta"), "all");
+    assert_eq!(way("/v?v=21", "x"), "all");
+    assert_eq!(way("/n", ""), "near");
+    assert_eq!(way("/u/jack%20b/x/y", ""), "user");
+    let seen = upstream.last();
+    assert_eq!(seen.header("x-name"), Some("jack b"));
+    assert_eq!(seen.header("x-rest"), Some("x/y"));
+}

@@ -4,20 +4,21 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::SpawnError;
 use crate::event::{Event, Exit, Observer};
-use crate::group::Signal;
+use crate::group::{self, Signal};
 use crate::launch::launch;
 use crate::limits;
-use crate::machine::{Action, Machine, Notice, Terms};
+use crate::machine::{Action, Machine, Notice, Place, Terms};
 use crate::process::{Process, Reporter};
 use crate::socket;
 use crate::spec::{Generation, SocketPath, Spec};
+use crate::status::{State, Status};
 
 /// What the caller wants, as it stands. Wishes that come faster than they are
 /// fulfilled merge, so they need no queue.
@@ -29,6 +30,8 @@ pub(crate) struct Wishes {
     pub(crate) restarts: u64,
     /// Replaced processes up to this one have no calls any more.
     pub(crate) drained: Generation,
+    /// Whether no process is wanted for now.
+    pub(crate) halt: bool,
     pub(crate) stop: bool,
 }
 
@@ -41,12 +44,16 @@ struct Living {
 
 /// Runs one runner until it is stopped.
 pub(crate) struct Driver {
+    /// What the next process is spawned from.
     spec: Arc<Spec>,
+    /// What the process that serves, or served last, was spawned from.
+    proven: Arc<Spec>,
     reporter: Reporter,
     machine: Machine,
     living: HashMap<Generation, Living>,
     // Dropping this drops the tasks, and with them the processes are killed.
     tasks: JoinSet<(Generation, Exit)>,
+    places: Places,
     wishes: watch::Receiver<Wishes>,
     /// Restarts already passed to the machine.
     restarts: u64,
@@ -54,24 +61,71 @@ pub(crate) struct Driver {
     drained: Generation,
     /// Whether there is still somebody to wish something.
     attended: bool,
+    tally: Tally,
+    status: watch::Sender<Status>,
+}
+
+/// What has happened so far, in numbers.
+#[derive(Default)]
+struct Tally {
+    spawned: u64,
+    crashes: u64,
+}
+
+/// The fixed paths so far, by their places. As many as a configuration has had.
+#[derive(Default)]
+struct Places(Vec<PathBuf>);
+
+impl Places {
+    fn terms(&mut self, spec: &Spec) -> Terms {
+        Terms {
+            start_limit: spec.start_limit,
+            drain: spec.drain,
+            stop_grace: spec.stop_grace,
+            backoff: spec.backoff,
+            place: self.of(spec),
+            measured: spec.max_rss.is_some(),
+        }
+    }
+
+    fn of(&mut self, spec: &Spec) -> Option<Place> {
+        let SocketPath::Fixed(path) = &spec.socket else {
+            return None;
+        };
+        let path = spec.working_dir.join(path);
+        let known = self.0.iter().position(|place| *place == path);
+        Some(Place(known.unwrap_or_else(|| {
+            self.0.push(path);
+            self.0.len() - 1
+        })))
+    }
 }
 
 impl Driver {
-    pub(crate) fn new(observer: Arc<dyn Observer>, wishes: watch::Receiver<Wishes>) -> Self {
+    pub(crate) fn new(
+        observer: Arc<dyn Observer>,
+        wishes: watch::Receiver<Wishes>,
+        status: watch::Sender<Status>,
+    ) -> Self {
         let spec = Arc::clone(&wishes.borrow().spec);
+        let mut places = Places::default();
         Self {
-            machine: Machine::new(now(), terms(&spec)),
+            machine: Machine::new(now(), places.terms(&spec)),
             reporter: Reporter {
                 runner: spec.name.as_str().into(),
                 observer,
             },
+            proven: Arc::clone(&spec),
             spec,
             living: HashMap::new(),
             tasks: JoinSet::new(),
+            places,
             wishes,
             restarts: 0,
             drained: Generation::NONE,
             attended: true,
+            tally: Tally::default(),
+            status,
         }
     }
 
@@ -83,6 +137,7 @@ impl Driver {
             while let Some(action) = self.machine.next_action() {
                 self.perform(action);
             }
+            self.publish();
             if self.machine.finished() {
                 return;
             }
@@ -101,10 +156,16 @@ impl Driver {
     fn grant(&mut self) {
         let wishes = self.wishes.borrow_and_update();
         let now = now();
-        if wishes.restarts != self.restarts {
+        let restart = wishes.restarts != self.restarts;
+        if restart {
             self.restarts = wishes.restarts;
             self.spec = Arc::clone(&wishes.spec);
-            self.machine.restart(now, terms(&self.spec));
+            self.machine.restart(now, self.places.terms(&self.spec));
+        }
+        if wishes.halt {
+            self.machine.halt(now);
+        } else {
+            self.machine.start(now);
         }
         // Once only: it says nothing of a process replaced after it was said.
         if wishes.drained != self.drained {
@@ -125,6 +186,34 @@ impl Driver {
         }
     }
 
+    /// Tells how the runner is, if that has changed.
+    fn publish(&self) {
+        let state = self.machine.state();
+        let process = self.machine.serving().or_else(|| self.machine.starting());
+        let pid = process.and_then(|process| Some(self.living.get(&process)?.pid));
+        let restarts = self.tally.spawned.saturating_sub(1);
+        let crashes = self.tally.crashes;
+        self.status.send_if_modified(|status| {
+            let other_process = state == State::Running && status.generation != process;
+            let since = if status.state != state || other_process {
+                SystemTime::now()
+            } else {
+                status.since
+            };
+            let fresh = Status {
+                state,
+                since,
+                generation: process,
+                pid,
+                restarts,
+                crashes,
+            };
+            let changed = *status != fresh;
+            *status = fresh;
+            changed
+        });
+    }
+
     fn perform(&mut self, action: Action) {
         match action {
             Action::Spawn => self.spawn(),
@@ -137,6 +226,7 @@ impl Driver {
                     self.machine.connected(now(), generation);
                 }
             }
+            Action::Measure(generation) => self.measure(generation),
             Action::Signal(generation, signal) => {
                 if let Some(process) = self.living.get(&generation) {
                     // If its task has ended, so has the process.
@@ -144,12 +234,39 @@ impl Driver {
                 }
             }
             Action::Report(generation, notice) => {
+                if matches!(notice, Notice::Ready { .. }) {
+                    self.proven = Arc::clone(&self.spec);
+                }
                 if let Some(process) = self.living.get(&generation) {
                     self.reporter.report(&event(generation, process, notice));
                 }
             }
             Action::ReportRespawn(in_) => self.reporter.report(&Event::Respawn { in_ }),
+            Action::ReportFailing(trouble) => self.reporter.report(&Event::Failing { trouble }),
+            Action::FallBack(trouble) => {
+                self.spec = Arc::clone(&self.proven);
+                let serving = self.machine.serving();
+                self.reporter.report(&Event::FellBack { trouble, serving });
+            }
+            Action::ReportHalted => self.reporter.report(&Event::Halted),
             Action::ReportStopped => self.reporter.report(&Event::Stopped),
+        }
+    }
+
+    fn measure(&mut self, generation: Generation) {
+        // The machine asks of the process that serves, which is of this kind.
+        let (Some(max), Some(process)) = (self.proven.max_rss, self.living.get(&generation)) else {
+            return;
+        };
+        let pid = process.pid;
+        let resident = group::resident(pid);
+        if resident > max && self.machine.outgrown(now(), generation) {
+            self.reporter.report(&Event::Outgrown {
+                generation,
+                pid,
+                resident,
+                max,
+            });
         }
     }
 
@@ -174,6 +291,7 @@ impl Driver {
                 source,
             })?;
         self.machine.spawned(now(), generation);
+        self.tally.spawned += 1;
         self.reporter.report(&Event::Spawned {
             generation,
             pid,
@@ -204,6 +322,7 @@ impl Driver {
         };
         let departure = self.machine.exited(now(), generation);
         if let (Some(departure), Some(process)) = (departure, self.living.remove(&generation)) {
+            self.tally.crashes += u64::from(!departure.requested);
             self.reporter.report(&Event::Exited {
                 generation,
                 pid: process.pid,
@@ -212,14 +331,6 @@ impl Driver {
                 requested: departure.requested,
             });
         }
-    }
-}
-
-fn terms(spec: &Spec) -> Terms {
-    Terms {
-        stop_grace: spec.stop_grace,
-        backoff: spec.backoff,
-        overlap: matches!(spec.socket, SocketPath::Fresh { .. }),
     }
 }
 

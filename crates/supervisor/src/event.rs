@@ -36,8 +36,9 @@ pub enum Event<'a> {
     SpawnFailed {
         /// Why.
         error: &'a SpawnError,
-        /// When it will be tried again.
-        retry_in: Duration,
+        /// When it will be tried again; `None` if it will not, because what it
+        /// was to replace stays.
+        retry_in: Option<Duration>,
     },
     /// A process accepts connections: calls may go there.
     Ready {
@@ -74,8 +75,9 @@ pub enum Event<'a> {
         /// long line is cut with a mark; control characters are left as they are.
         line: &'a str,
     },
-    /// A successor is ready: new calls go there, and this process will be
-    /// stopped once its calls have ended.
+    /// This process gets no new calls any more, because its successor is ready,
+    /// needs its socket path, or the runner was halted. It will be stopped once
+    /// its calls have ended.
     Retired {
         /// The process.
         generation: Generation,
@@ -119,8 +121,65 @@ pub enum Event<'a> {
         /// In how long.
         in_: Duration,
     },
-    /// The runner was stopped and no process is left. The last event.
+    /// Process after process ends, or the only one does not listen: there is
+    /// nothing to wait for. It goes on being tried; over with the next
+    /// [`Ready`](Self::Ready).
+    Failing {
+        /// What is the matter.
+        trouble: Trouble,
+    },
+    /// A replacement did not come up. The process that it was to replace stays,
+    /// and so do its command and terms until the next restart.
+    FellBack {
+        /// What is the matter.
+        trouble: Trouble,
+        /// The process that stays; `None` if it had to make way or has ended, and
+        /// another one on its terms is spawned.
+        serving: Option<Generation>,
+    },
+    /// A process takes more memory than it may, and is being replaced.
+    Outgrown {
+        /// The process.
+        generation: Generation,
+        /// Its process id.
+        pid: u32,
+        /// What it takes, with all of its group, in bytes.
+        resident: u64,
+        /// What it may take, in bytes.
+        max: u64,
+    },
+    /// The runner was halted and no process is left; none is spawned until it is
+    /// started.
+    Halted,
+    /// The runner was stopped for good and no process is left. The last event.
     Stopped,
+}
+
+/// Why a runner does not come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// Its processes end as soon as they have begun, or cannot be spawned.
+    Ends {
+        /// How often in a row.
+        times: u32,
+    },
+    /// Its process lives but does not listen.
+    Late {
+        /// For how long it was waited.
+        waited: Duration,
+    },
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ends { times } => write!(f, "it ended or could not be started {times} times"),
+            Self::Late { waited } => {
+                write!(f, "it does not listen after {} s", waited.as_secs_f32())
+            }
+        }
+    }
 }
 
 impl fmt::Display for Event<'_> {
@@ -135,7 +194,11 @@ impl fmt::Display for Event<'_> {
                 "process {pid} spawned (generation {generation}), to listen on {}",
                 socket.display()
             ),
-            Self::SpawnFailed { error, retry_in } => write!(f, "{error}; next try in {retry_in:?}"),
+            Self::SpawnFailed {
+                error,
+                retry_in: Some(retry_in),
+            } => write!(f, "{error}; next try in {retry_in:?}"),
+            Self::SpawnFailed { error, .. } => error.fmt(f),
             Self::Ready {
                 pid, socket, after, ..
             } => write!(
@@ -162,7 +225,7 @@ impl fmt::Display for Event<'_> {
             Self::Retired { pid, drain, .. } => {
                 write!(
                     f,
-                    "process {pid} is replaced; it has {drain:?} to end its calls"
+                    "process {pid} takes no new calls; it has {drain:?} to end those it has"
                 )
             }
             Self::Stopping { pid, grace, .. } => {
@@ -184,6 +247,29 @@ impl fmt::Display for Event<'_> {
                 write!(f, "process {pid} exited{why} after {uptime:.3} s: {status}")
             }
             Self::Respawn { in_ } => write!(f, "a new process follows in {in_:?}"),
+            Self::Failing { trouble } => {
+                write!(
+                    f,
+                    "does not come up: {trouble}; calls fail at once until it listens"
+                )
+            }
+            Self::FellBack { trouble, serving } => {
+                write!(f, "the new process did not come up: {trouble}; ")?;
+                match serving {
+                    Some(_) => f.write_str("the one before stays in service")?,
+                    None => f.write_str("one as before is started")?,
+                }
+                f.write_str(" until the next reload or restart")
+            }
+            Self::Outgrown {
+                pid, resident, max, ..
+            } => write!(
+                f,
+                "process {pid} takes {} MiB of memory, more than max_rss ({} MiB); it is being replaced",
+                resident >> 20,
+                max >> 20
+            ),
+            Self::Halted => f.write_str("halted; no process is left until it is started"),
             Self::Stopped => f.write_str("stopped"),
         }
     }

@@ -1,6 +1,7 @@
 //! The process group of one child, by which it is signalled and looked after.
 
 use std::fs;
+use std::io;
 use std::time::Instant;
 
 use rustix::io::Errno;
@@ -62,19 +63,10 @@ impl Group {
     /// Whether a member is more than a zombie. Where process 1 of a container
     /// does not reap what it inherits, zombies are members for ever.
     fn has_running_members(&self) -> bool {
-        let Ok(processes) = fs::read_dir("/proc") else {
+        let Ok(mut members) = members(self.id.as_raw_nonzero().get()) else {
             return true;
         };
-        let stats = processes.flatten().filter_map(|entry| {
-            let is_process = entry.file_name().as_encoded_bytes()[0].is_ascii_digit();
-            is_process
-                .then(|| fs::read(entry.path().join("stat")).ok())
-                .flatten()
-        });
-        let group = self.id.as_raw_nonzero().get();
-        stats
-            .filter_map(|stat| running_in_group(&stat))
-            .any(|it| it == group)
+        members.next().is_some()
     }
 
     /// Waits until no members are left, but no longer than a killed group takes.
@@ -98,18 +90,54 @@ impl Group {
     }
 }
 
-/// The process group that a `/proc/PID/stat` tells, unless the process has ended.
-fn running_in_group(stat: &[u8]) -> Option<i32> {
-    // The name before these fields is in parentheses and may hold any byte.
-    let end = stat.iter().rposition(|&byte| byte == b')')?;
-    let mut fields = std::str::from_utf8(&stat[end + 1..])
-        .ok()?
-        .split_ascii_whitespace();
-    let (state, _parent, group) = (fields.next()?, fields.next()?, fields.next()?);
-    if matches!(state, "Z" | "X") {
-        None
-    } else {
-        group.parse().ok()
+/// Resident memory of the processes in the group that `leader` leads, in bytes.
+/// What they share is counted for each. 0 if there is none to be seen.
+pub(crate) fn resident(leader: u32) -> u64 {
+    let members = i32::try_from(leader).map(members);
+    let pages: u64 = match members {
+        Ok(Ok(members)) => members.map(|member| member.resident).sum(),
+        _ => 0,
+    };
+    pages.saturating_mul(rustix::param::page_size() as u64)
+}
+
+/// What a `/proc/PID/stat` tells of a process that has not ended.
+#[derive(Debug, PartialEq, Eq)]
+struct Member {
+    group: i32,
+    /// In pages.
+    resident: u64,
+}
+
+/// The running processes of a group.
+fn members(group: i32) -> io::Result<impl Iterator<Item = Member>> {
+    let stats = fs::read_dir("/proc")?.flatten().filter_map(|entry| {
+        let is_process = entry.file_name().as_encoded_bytes()[0].is_ascii_digit();
+        is_process
+            .then(|| fs::read(entry.path().join("stat")).ok())
+            .flatten()
+    });
+    let running = stats.filter_map(|stat| Member::read(&stat));
+    Ok(running.filter(move |member| member.group == group))
+}
+
+impl Member {
+    fn read(stat: &[u8]) -> Option<Self> {
+        // The name before these fields is in parentheses and may hold any byte.
+        let end = stat.iter().rposition(|&byte| byte == b')')?;
+        let mut fields = std::str::from_utf8(&stat[end + 1..])
+            .ok()?
+            .split_ascii_whitespace();
+        let (state, _parent, group) = (fields.next()?, fields.next()?, fields.next()?);
+        if matches!(state, "Z" | "X") {
+            return None;
+        }
+        // Field 24; the one after the group is number 6.
+        let resident = fields.nth(24 - 6)?;
+        Some(Self {
+            group: group.parse().ok()?,
+            resident: resident.parse().ok()?,
+        })
     }
 }
 
@@ -124,11 +152,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_group_is_read_past_a_name_that_imitates_it() {
-        assert_eq!(running_in_group(b"12 (a) Z 1 2) S 1 34 34 0 -1"), Some(34));
-        assert_eq!(running_in_group(b"12 (\xff) R 1 34 34"), Some(34));
-        assert_eq!(running_in_group(b"12 (sh) Z 1 34 34 0 -1"), None);
-        assert_eq!(running_in_group(b""), None);
+    fn group_and_memory_are_read_past_a_name_that_imitates_them() {
+        const BETWEEN: &str = "6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23";
+        let read = |beginning: &[u8]| {
+            let rest = format!(" {BETWEEN} 240 25 26");
+            Member::read(&[beginning, rest.as_bytes()].concat())
+        };
+        let member = Member {
+            group: 34,
+            resident: 240,
+        };
+        assert_eq!(read(b"12 (a) Z 1 2) S 1 34").as_ref(), Some(&member));
+        assert_eq!(read(b"12 (\xff) R 1 34").as_ref(), Some(&member));
+        assert_eq!(read(b"12 (sh) Z 1 34"), None);
+        assert_eq!(Member::read(b""), None);
+        assert_eq!(Member::read(b"12 (sh) R 1 34 5"), None);
+    }
+
+    #[test]
+    fn memory_that_is_used_is_seen() {
+        let leader = rustix::process::getpgrp().as_raw_nonzero().get();
+        let leader = u32::try_from(leader).unwrap();
+        let used = vec![1u8; 64 << 20];
+        assert!(resident(leader) > 64 << 20);
+        drop(used);
+        assert_eq!(resident(u32::MAX), 0);
     }
 
     #[test]

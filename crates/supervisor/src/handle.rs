@@ -1,6 +1,7 @@
 //! The caller's end: start, restart, stop.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -8,6 +9,7 @@ use tokio::task::JoinHandle;
 use crate::driver::{Driver, Wishes};
 use crate::event::Observer;
 use crate::spec::{Generation, Spec};
+use crate::status::{State, Status};
 
 /// Starts runners.
 #[derive(Debug)]
@@ -33,12 +35,22 @@ impl Supervisor {
             spec: Arc::new(spec),
             restarts: 0,
             drained: Generation::NONE,
+            halt: false,
             stop: false,
         };
         let (wishes, inbox) = watch::channel(wishes);
+        let (publisher, status) = watch::channel(Status {
+            state: State::Starting,
+            since: SystemTime::now(),
+            generation: None,
+            pid: None,
+            restarts: 0,
+            crashes: 0,
+        });
         Handle {
             wishes,
-            driver: tokio::spawn(Driver::new(observer, inbox).run()),
+            status,
+            driver: tokio::spawn(Driver::new(observer, inbox, publisher).run()),
         }
     }
 }
@@ -47,19 +59,26 @@ impl Supervisor {
 #[derive(Debug)]
 pub struct Handle {
     wishes: watch::Sender<Wishes>,
+    status: watch::Receiver<Status>,
     driver: JoinHandle<()>,
 }
 
 impl Handle {
     /// Replaces the process by a new one, without a gap if each has a socket
     /// path of its own: the old one serves until the new one is ready, is then
-    /// reported as [`Retired`](crate::Event::Retired), and is stopped some
-    /// seconds later, or as soon as [`drained`](Self::drained) is called. If the
-    /// new one does not get ready the old one stays.
+    /// reported as [`Retired`](crate::Event::Retired), and is stopped after
+    /// [`Spec::drain`], or as soon as [`drained`](Self::drained) is called.
     ///
-    /// With a fixed path the old one is stopped first.
+    /// With a fixed path the old one makes way first.
+    ///
+    /// If the new one does not come up after some tries, or within
+    /// [`Spec::start_limit`], the old one stays, or one like it is spawned; see
+    /// [`FellBack`](crate::Event::FellBack). A runner that was halted is started.
     pub fn restart(&self) {
-        self.wishes.send_modify(|wishes| wishes.restarts += 1);
+        self.wishes.send_modify(|wishes| {
+            wishes.restarts += 1;
+            wishes.halt = false;
+        });
     }
 
     /// As [`restart`](Self::restart), with another command or other terms. The
@@ -68,7 +87,25 @@ impl Handle {
         self.wishes.send_modify(|wishes| {
             wishes.spec = Arc::new(spec);
             wishes.restarts += 1;
+            wishes.halt = false;
         });
+    }
+
+    /// Lets the process end its calls, stops it, and spawns none until
+    /// [`start`](Self::start) or [`restart`](Self::restart).
+    pub fn halt(&self) {
+        self.wishes.send_modify(|wishes| wishes.halt = true);
+    }
+
+    /// Starts a runner that was halted. One that runs is left alone.
+    pub fn start(&self) {
+        self.wishes.send_modify(|wishes| wishes.halt = false);
+    }
+
+    /// How the runner is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
     }
 
     /// Says that no call is left on `generation` or those before it, so that
@@ -78,7 +115,18 @@ impl Handle {
             .send_modify(|wishes| wishes.drained = wishes.drained.max(generation));
     }
 
-    /// Stops the runner: SIGTERM to its process group, SIGKILL after the grace.
+    /// Waits until the runner is about this. Returns at once if it has stopped for
+    /// good, which its status says.
+    pub async fn until(&self, state: State) -> Status {
+        let mut status = self.status.clone();
+        match status.wait_for(|status| status.state == state).await {
+            Ok(status) => status.clone(),
+            // The driver has ended; what it said last stays.
+            Err(_) => self.status(),
+        }
+    }
+
+    /// Stops the runner for good: SIGTERM to its process group, SIGKILL after the grace.
     /// Returns when its processes are gone, their output has been reported and
     /// the sockets are removed.
     ///

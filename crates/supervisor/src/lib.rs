@@ -35,8 +35,10 @@ mod machine;
 mod process;
 mod socket;
 mod spec;
+mod status;
 
 pub use error::{EmptyCommand, SpawnError};
-pub use event::{Event, Exit, Observer, Stream};
+pub use event::{Event, Exit, Observer, Stream, Trouble};
 pub use handle::{Handle, Supervisor};
 pub use spec::{Argv, Backoff, Generation, SocketPath, Spec};
+pub use status::{State, Status};

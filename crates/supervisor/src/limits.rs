@@ -14,8 +14,16 @@ pub(crate) const READ_BYTES: usize = 8 * 1024;
 /// from a descendant that outlived it.
 pub(crate) const LAST_OUTPUT_BYTES: usize = 1024 * 1024;
 
-/// A process that lived this long did not fail to start: the backoff begins anew.
-pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// A process that has listened this long did not fail to start: the backoff
+/// begins anew when it ends.
+pub(crate) const SETTLED_AFTER: Duration = Duration::from_millis(100);
+
+/// Ends and failed spawns in a row until the runner counts as one that does not
+/// come up: less than a second, if they come at once.
+pub(crate) const FAILING_AFTER: u32 = 4;
+
+/// How often a replacement is tried until what it was to replace stays.
+pub(crate) const RESTART_TRIES: u32 = 3;
 
 /// Time from spawn to the first attempt to connect.
 pub(crate) const PROBE_FIRST: Duration = Duration::from_millis(2);
@@ -30,9 +38,23 @@ pub(crate) const NOT_LISTENING_FIRST: Duration = Duration::from_secs(5);
 /// The longest time between two such reports.
 pub(crate) const NOT_LISTENING_MAX: Duration = Duration::from_secs(60);
 
-/// Time that a replaced process is left alone for the calls it still has, unless
-/// [`drained`](crate::Handle::drained) says earlier that it has none.
-pub(crate) const RESTART_DRAIN: Duration = Duration::from_secs(10);
+/// Time that a process is left alone for the calls it has while its successor
+/// waits for its socket path. New calls wait with it.
+pub(crate) const PLACE_DRAIN: Duration = Duration::from_secs(1);
+
+/// Replaced processes that are left to end their calls; the oldest beyond that
+/// is stopped before its time. Each takes memory like one that serves.
+pub(crate) const DRAINING: usize = 4;
+
+/// Time between two looks at a process's memory, where that has a limit.
+pub(crate) const MEASURE: Duration = Duration::from_secs(1);
+
+/// A process that takes too much memory is not replaced before it has served
+/// this long: where the limit is too low, its successor would not do better.
+pub(crate) const OUTGROWN_AFTER: Duration = Duration::from_secs(5);
+
+/// Time from one restart for memory's sake to the next.
+pub(crate) const OUTGROWN_AGAIN: Duration = Duration::from_secs(30);
 
 /// Time between two looks at whether a process group still has members. Process
 /// ids are handed out in a cycle of at least 32768, so one that was a group's

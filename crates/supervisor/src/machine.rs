@@ -6,130 +6,80 @@
 //! tests run in simulated time.
 //!
 //! # Invariants
-//! - At most one process is starting, at most one is ready, and at most one has
-//!   been replaced and ends its calls.
+//! - At most one process is starting and at most one is ready. Those that were
+//!   replaced and end their calls are at most [`limits::DRAINING`].
 //! - While one is starting, no spawn is due.
-//! - Once told to stop, nothing is spawned any more.
+//! - Two processes never live at one [`Place`].
+//! - A replacement that does not come up never costs the process that works, nor
+//!   the terms it works on.
+//! - Once halted, nothing is spawned until a start or restart; once told to stop,
+//!   nothing is spawned any more.
+
+mod action;
+mod process;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::event::Trouble;
 use crate::group::Signal;
 use crate::limits;
 use crate::spec::{Backoff, Generation};
+use crate::status::State;
 
-/// What the driver is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Spawn a process, then call [`Machine::spawned`] or
-    /// [`Machine::spawn_failed`].
-    Spawn,
-    /// See whether it accepts connections; if so call [`Machine::connected`].
-    Probe(Generation),
-    /// Send its group this signal.
-    Signal(Generation, Signal),
-    /// Tell the observer about a process.
-    Report(Generation, Notice),
-    /// Tell the observer that a new process comes.
-    ReportRespawn(Duration),
-    /// Tell the observer that all is over; nothing follows.
-    ReportStopped,
-}
-
-/// What is to be told about a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Notice {
-    Ready { after: Duration },
-    NotListening { waited: Duration },
-    Retired { drain: Duration },
-    Stopping { grace: Duration },
-    Killed,
-}
-
-/// How a process went, as [`Machine::exited`] saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Departure {
-    /// From spawn to exit.
-    pub(crate) uptime: Duration,
-    /// It had been sent a signal of ours.
-    pub(crate) requested: bool,
-}
+pub(crate) use action::{Action, Departure, Notice};
+pub(crate) use process::Place;
+use process::{Phase, Process};
 
 /// The terms of a [`Spec`](crate::Spec) that matter here.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terms {
+    pub(crate) start_limit: Duration,
+    pub(crate) drain: Duration,
     pub(crate) stop_grace: Duration,
     pub(crate) backoff: Backoff,
-    /// Whether a process may start while another lives, which takes a socket
-    /// path for each.
-    pub(crate) overlap: bool,
+    /// Where it is to listen, if that is not a path of its own.
+    pub(crate) place: Option<Place>,
+    /// Whether its memory has a limit.
+    pub(crate) measured: bool,
+}
+
+/// What is to become of the runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Running,
+    /// Until a start.
+    Halted,
+    /// For good.
+    Gone,
+}
+
+/// A replacement for a process that works, which has not come up yet.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    /// What to return to.
+    proven: Terms,
+    /// Ends and failed spawns so far.
+    failures: u32,
 }
 
 /// The processes of one runner.
 #[derive(Debug)]
 pub(crate) struct Machine {
+    /// Those of the next process.
     terms: Terms,
-    stopping: bool,
+    goal: Goal,
     processes: Vec<Process>,
-    /// When to spawn the next process; later if it may not overlap with those
-    /// that live.
+    /// When to spawn the next process; later if another one is in its place.
     spawn_at: Option<Instant>,
-    /// Ends and failed spawns since a process was last stable.
+    /// Ends and failed spawns since a process last settled.
     failures: u32,
+    /// Whether it was told that the runner does not come up.
+    failing: bool,
+    trial: Option<Trial>,
+    /// Before this, too much memory is no reason for another restart.
+    patient_until: Option<Instant>,
     actions: VecDeque<Action>,
-}
-
-#[derive(Debug)]
-struct Process {
-    generation: Generation,
-    spawned_at: Instant,
-    phase: Phase,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Starting {
-        probe: Cadence,
-        notice: Cadence,
-    },
-    Ready,
-    /// Replaced; its calls may end.
-    Draining {
-        until: Instant,
-    },
-    /// Was sent SIGTERM.
-    Stopping {
-        kill_at: Instant,
-    },
-    Killed,
-}
-
-/// Something repeated at growing intervals.
-#[derive(Debug)]
-struct Cadence {
-    at: Instant,
-    step: Duration,
-    max: Duration,
-}
-
-impl Cadence {
-    fn new(now: Instant, first: Duration, max: Duration) -> Self {
-        Self {
-            at: now + first,
-            step: first,
-            max,
-        }
-    }
-
-    /// Whether it is due; if so the next time is set.
-    fn due(&mut self, now: Instant) -> bool {
-        let due = self.at <= now;
-        if due {
-            self.step = (self.step * 2).min(self.max);
-            self.at = now + self.step;
-        }
-        due
-    }
 }
 
 impl Machine {
@@ -137,10 +87,13 @@ impl Machine {
     pub(crate) fn new(now: Instant, terms: Terms) -> Self {
         Self {
             terms,
-            stopping: false,
+            goal: Goal::Running,
             processes: Vec::new(),
             spawn_at: Some(now),
             failures: 0,
+            failing: false,
+            trial: None,
+            patient_until: None,
             actions: VecDeque::new(),
         }
     }
@@ -153,15 +106,7 @@ impl Machine {
     /// When to call [`tick`](Self::tick) at the latest; `None` if only an event
     /// can change anything.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let processes = self
-            .processes
-            .iter()
-            .filter_map(|process| match &process.phase {
-                Phase::Starting { probe, notice } => Some(probe.at.min(notice.at)),
-                Phase::Draining { until } => Some(*until),
-                Phase::Stopping { kill_at } => Some(*kill_at),
-                Phase::Ready | Phase::Killed => None,
-            });
+        let processes = self.processes.iter().filter_map(Process::next_wake);
         processes
             .chain(self.spawn_at.filter(|_| self.may_spawn()))
             .min()
@@ -169,7 +114,30 @@ impl Machine {
 
     /// Whether it was told to stop and no process is left.
     pub(crate) fn finished(&self) -> bool {
-        self.stopping && self.processes.is_empty()
+        self.goal == Goal::Gone && self.processes.is_empty()
+    }
+
+    /// How the runner is.
+    pub(crate) fn state(&self) -> State {
+        match self.goal {
+            Goal::Running if self.serving().is_some() => State::Running,
+            Goal::Running if self.failing => State::Failing,
+            Goal::Running => State::Starting,
+            Goal::Halted | Goal::Gone if self.processes.is_empty() => State::Stopped,
+            Goal::Halted | Goal::Gone => State::Stopping,
+        }
+    }
+
+    /// The process that calls go to.
+    pub(crate) fn serving(&self) -> Option<Generation> {
+        let ready = self.processes.iter().find(|process| process.is_ready());
+        ready.map(|process| process.generation)
+    }
+
+    /// The process that is to be ready.
+    pub(crate) fn starting(&self) -> Option<Generation> {
+        let starting = self.processes.iter().find(|process| process.is_starting());
+        starting.map(|process| process.generation)
     }
 
     /// Time has passed.
@@ -187,13 +155,27 @@ impl Machine {
         let process = &mut self.processes[index];
         let generation = process.generation;
         match &mut process.phase {
-            Phase::Starting { probe, notice } => {
+            Phase::Starting {
+                probe,
+                notice,
+                late_at,
+            } => {
+                let waited = now - process.spawned_at;
                 if probe.due(now) {
                     self.actions.push_back(Action::Probe(generation));
                 }
                 if notice.due(now) {
-                    let waited = now - process.spawned_at;
-                    self.report(generation, Notice::NotListening { waited });
+                    let notice = Notice::NotListening { waited };
+                    self.actions.push_back(Action::Report(generation, notice));
+                }
+                if late_at.take_if(|at| *at <= now).is_some() {
+                    self.is_late(index, now, waited);
+                }
+            }
+            Phase::Ready { measure_at, .. } => {
+                if let Some(at) = measure_at.as_mut().filter(|at| **at <= now) {
+                    *at = now + limits::MEASURE;
+                    self.actions.push_back(Action::Measure(generation));
                 }
             }
             Phase::Draining { until } if *until <= now => self.terminate(index, now),
@@ -202,22 +184,30 @@ impl Machine {
         }
     }
 
-    /// [`Action::Spawn`] brought this process to life.
-    pub(crate) fn spawned(&mut self, now: Instant, generation: Generation) {
-        let phase = Phase::Starting {
-            probe: Cadence::new(now, limits::PROBE_FIRST, limits::PROBE_MAX),
-            notice: Cadence::new(now, limits::NOT_LISTENING_FIRST, limits::NOT_LISTENING_MAX),
-        };
-        self.processes.push(Process {
-            generation,
-            spawned_at: now,
-            phase,
-        });
+    /// A process has had its time to listen. One that replaces another is given
+    /// up; the only one there is may still come.
+    fn is_late(&mut self, index: usize, now: Instant, waited: Duration) {
+        let trouble = Trouble::Late { waited };
+        if self.trial.is_some() {
+            self.terminate(index, now);
+            self.fall_back(now, trouble);
+        } else if self.serving().is_none() {
+            self.fail(trouble);
+        }
     }
 
-    /// [`Action::Spawn`] failed. Returns in how long it comes again.
-    pub(crate) fn spawn_failed(&mut self, now: Instant) -> Duration {
-        self.schedule_spawn(now)
+    /// [`Action::Spawn`] brought this process to life.
+    pub(crate) fn spawned(&mut self, now: Instant, generation: Generation) {
+        let Terms {
+            place, start_limit, ..
+        } = self.terms;
+        self.processes
+            .push(Process::new(now, generation, place, start_limit));
+    }
+
+    /// [`Action::Spawn`] failed. Returns in how long it comes again, if it does.
+    pub(crate) fn spawn_failed(&mut self, now: Instant) -> Option<Duration> {
+        self.did_not_start(now)
     }
 
     /// This process accepts connections.
@@ -226,109 +216,228 @@ impl Machine {
             return;
         };
         let process = &mut self.processes[index];
-        if !matches!(process.phase, Phase::Starting { .. }) {
+        if !process.is_starting() {
             return;
         }
-        process.phase = Phase::Ready;
+        process.phase = Phase::Ready {
+            since: now,
+            measure_at: self.terms.measured.then(|| now + limits::MEASURE),
+        };
         let after = now - process.spawned_at;
+        self.trial = None;
+        self.failing = false;
         self.report(generation, Notice::Ready { after });
         for other in 0..self.processes.len() {
-            match self.processes[other].phase {
-                Phase::Ready if other != index => self.retire(other, now),
-                Phase::Draining { .. } => self.terminate(other, now),
-                _ => {}
+            if other != index && self.processes[other].is_ready() {
+                self.retire(other, now, self.terms.drain);
             }
         }
+        self.end_oldest_draining(now);
     }
 
     /// This process and its group are gone. `None` if it is not known.
     pub(crate) fn exited(&mut self, now: Instant, generation: Generation) -> Option<Departure> {
         let process = self.processes.remove(self.find(generation)?);
         let uptime = now - process.spawned_at;
-        let requested = matches!(process.phase, Phase::Stopping { .. } | Phase::Killed);
-        let replace = match process.phase {
-            Phase::Starting { .. } => true,
+        let requested = process.is_told_to_end();
+        let delay = match process.phase {
+            Phase::Starting { .. } => self.did_not_start(now),
             // Unless its successor lives already or is about to be spawned.
-            Phase::Ready => self.spawn_at.is_none() && !self.is_any_starting(),
-            Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Killed => false,
-        };
-        if replace {
-            if uptime >= limits::STABLE_AFTER {
-                self.failures = 0;
+            Phase::Ready { .. } if self.spawn_at.is_none() && self.starting().is_none() => {
+                if process.has_settled(now) {
+                    self.failures = 0;
+                    Some(self.schedule_spawn(now))
+                } else {
+                    self.did_not_start(now)
+                }
             }
-            let delay = self.schedule_spawn(now);
+            _ => None,
+        };
+        if let Some(delay) = delay {
             self.actions.push_back(Action::ReportRespawn(delay));
         }
-        self.report_if_stopped();
+        self.report_if_over();
         Some(Departure { uptime, requested })
     }
 
+    /// This ready process takes more memory than it may. True if a successor is
+    /// to take its place now.
+    pub(crate) fn outgrown(&mut self, now: Instant, generation: Generation) -> bool {
+        let busy = self.spawn_at.is_some() || self.starting().is_some();
+        let patient = self.patient_until.is_some_and(|until| now < until);
+        let long_enough = self.find(generation).is_some_and(|index| {
+            matches!(self.processes[index].phase,
+                Phase::Ready { since, .. } if now - since >= limits::OUTGROWN_AFTER)
+        });
+        if busy || patient || !long_enough || self.goal != Goal::Running {
+            return false;
+        }
+        self.patient_until = Some(now + limits::OUTGROWN_AGAIN);
+        self.restart(now, self.terms);
+        true
+    }
+
     /// A new process is wanted, on these terms. One that starts is given up;
-    /// one that is ready stays until its successor is, if they may overlap.
+    /// one that is ready stays until its successor is, unless that needs its
+    /// place.
     pub(crate) fn restart(&mut self, now: Instant, terms: Terms) {
-        if self.stopping {
+        if self.goal == Goal::Gone {
             return;
+        }
+        self.goal = Goal::Running;
+        let proven = self.trial.map_or(self.terms, |trial| trial.proven);
+        if self.trial.is_some() || self.serving().is_some() {
+            let failures = 0;
+            self.trial = Some(Trial { proven, failures });
         }
         self.terms = terms;
         self.failures = 0;
-        self.spawn_at = Some(now);
+        self.make_way(now);
+    }
+
+    /// After [`halt`](Self::halt): processes are wanted again.
+    pub(crate) fn start(&mut self, now: Instant) {
+        if self.goal == Goal::Halted {
+            self.goal = Goal::Running;
+            self.make_way(now);
+        }
+    }
+
+    /// No process is wanted until a start or restart. Calls may end.
+    pub(crate) fn halt(&mut self, now: Instant) {
+        if self.goal != Goal::Running {
+            return;
+        }
+        self.goal = Goal::Halted;
+        self.spawn_at = None;
+        self.failures = 0;
+        self.failing = false;
+        self.trial = None;
         for index in 0..self.processes.len() {
             match self.processes[index].phase {
                 Phase::Starting { .. } => self.terminate(index, now),
-                Phase::Ready | Phase::Draining { .. } if !terms.overlap => {
-                    self.terminate(index, now);
-                }
+                Phase::Ready { .. } => self.retire(index, now, self.terms.drain),
                 _ => {}
             }
         }
+        self.report_if_over();
     }
 
     /// The replaced processes up to this one have no calls any more.
     pub(crate) fn drained(&mut self, now: Instant, last: Generation) {
         for index in 0..self.processes.len() {
             let process = &self.processes[index];
-            if process.generation <= last && matches!(process.phase, Phase::Draining { .. }) {
+            if process.generation <= last && process.is_draining() {
                 self.terminate(index, now);
             }
         }
     }
 
-    /// Everything is to end, each process within its grace.
+    /// Everything is to end for good, each process within its grace.
     pub(crate) fn stop(&mut self, now: Instant) {
-        if self.stopping {
+        if self.goal == Goal::Gone {
             return;
         }
-        self.stopping = true;
+        self.goal = Goal::Gone;
         self.spawn_at = None;
         for index in 0..self.processes.len() {
-            if !matches!(
-                self.processes[index].phase,
-                Phase::Stopping { .. } | Phase::Killed
-            ) {
+            if !self.processes[index].is_told_to_end() {
                 self.terminate(index, now);
             }
         }
-        self.report_if_stopped();
+        self.report_if_over();
     }
 
     /// Everything is to end at once.
     pub(crate) fn abandon(&mut self) {
-        self.stopping = true;
+        self.goal = Goal::Gone;
         self.spawn_at = None;
         for index in 0..self.processes.len() {
             if !matches!(self.processes[index].phase, Phase::Killed) {
                 self.kill(index);
             }
         }
-        self.report_if_stopped();
+        self.report_if_over();
     }
 
-    fn retire(&mut self, index: usize, now: Instant) {
-        let drain = limits::RESTART_DRAIN;
+    /// Makes a spawn due now, and ends what is in its way.
+    fn make_way(&mut self, now: Instant) {
+        self.spawn_at = Some(now);
+        for index in 0..self.processes.len() {
+            let process = &mut self.processes[index];
+            let in_the_way = self.terms.place.is_some() && process.place == self.terms.place;
+            match &mut process.phase {
+                Phase::Starting { .. } => self.terminate(index, now),
+                Phase::Ready { .. } if in_the_way => {
+                    self.retire(index, now, self.terms.drain.min(limits::PLACE_DRAIN));
+                }
+                Phase::Draining { until } if in_the_way => {
+                    *until = (*until).min(now + limits::PLACE_DRAIN);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A process ended before it settled, or was never spawned. Returns in how
+    /// long the next one comes, unless there is one that works.
+    fn did_not_start(&mut self, now: Instant) -> Option<Duration> {
+        if self.goal != Goal::Running {
+            return None;
+        }
+        if let Some(trial) = &mut self.trial {
+            trial.failures += 1;
+            if trial.failures >= limits::RESTART_TRIES {
+                let times = trial.failures;
+                self.fall_back(now, Trouble::Ends { times });
+                return None;
+            }
+        }
+        let delay = self.schedule_spawn(now);
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= limits::FAILING_AFTER && self.serving().is_none() {
+            let times = self.failures;
+            self.fail(Trouble::Ends { times });
+        }
+        Some(delay)
+    }
+
+    /// Back to the terms that worked, and to the process that does if it lives.
+    fn fall_back(&mut self, now: Instant, trouble: Trouble) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        self.terms = trial.proven;
+        self.failures = 0;
+        self.spawn_at = self.serving().is_none().then_some(now);
+        self.actions.push_back(Action::FallBack(trouble));
+    }
+
+    fn fail(&mut self, trouble: Trouble) {
+        if !self.failing {
+            self.failing = true;
+            self.actions.push_back(Action::ReportFailing(trouble));
+        }
+    }
+
+    fn retire(&mut self, index: usize, now: Instant, drain: Duration) {
         let process = &mut self.processes[index];
-        process.phase = Phase::Draining { until: now + drain };
+        let until = now.checked_add(drain).unwrap_or(now + limits::NEVER);
+        process.phase = Phase::Draining { until };
         let generation = process.generation;
         self.report(generation, Notice::Retired { drain });
+    }
+
+    fn end_oldest_draining(&mut self, now: Instant) {
+        // They stand in the order in which they were spawned.
+        let indices = 0..self.processes.len();
+        let draining: Vec<_> = indices
+            .filter(|index| self.processes[*index].is_draining())
+            .collect();
+        let surplus = draining.len().saturating_sub(limits::DRAINING);
+        for index in draining.into_iter().take(surplus) {
+            self.terminate(index, now);
+        }
     }
 
     fn terminate(&mut self, index: usize, now: Instant) {
@@ -352,22 +461,17 @@ impl Machine {
         self.report(generation, Notice::Killed);
     }
 
-    /// Makes a spawn due after the next delay, which is returned.
+    /// Makes a spawn due after the delay that so many failures ask for, which is
+    /// returned.
     fn schedule_spawn(&mut self, now: Instant) -> Duration {
         let delay = self.terms.backoff.delay(self.failures);
-        self.failures = self.failures.saturating_add(1);
         self.spawn_at = Some(now.checked_add(delay).unwrap_or(now + limits::NEVER));
         delay
     }
 
     fn may_spawn(&self) -> bool {
-        self.terms.overlap || self.processes.is_empty()
-    }
-
-    fn is_any_starting(&self) -> bool {
-        self.processes
-            .iter()
-            .any(|process| matches!(process.phase, Phase::Starting { .. }))
+        let place = self.terms.place;
+        place.is_none() || self.processes.iter().all(|process| process.place != place)
     }
 
     fn find(&self, generation: Generation) -> Option<usize> {
@@ -380,9 +484,13 @@ impl Machine {
         self.actions.push_back(Action::Report(generation, notice));
     }
 
-    fn report_if_stopped(&mut self) {
-        if self.finished() {
-            self.actions.push_back(Action::ReportStopped);
+    fn report_if_over(&mut self) {
+        if self.processes.is_empty() {
+            match self.goal {
+                Goal::Running => {}
+                Goal::Halted => self.actions.push_back(Action::ReportHalted),
+                Goal::Gone => self.actions.push_back(Action::ReportStopped),
+            }
         }
     }
 }

@@ -27,8 +27,18 @@ pub struct Spec {
     /// Lifetime of a configuration, told to the runner in whole seconds as
     /// `APISIX_CONF_EXPIRE_TIME`.
     pub conf_expire_time: Duration,
+    /// Time from spawn to listening. A process that replaces another is given up
+    /// after it; the only one there is is not, but the runner counts as
+    /// [failing](crate::Event::Failing).
+    pub start_limit: Duration,
+    /// Time that a process which gets no new calls has to end those it has,
+    /// unless [`drained`](crate::Handle::drained) says earlier that it has none.
+    pub drain: Duration,
     /// Time between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+    /// Resident memory of a process and its group, in bytes, beyond which it is
+    /// replaced.
+    pub max_rss: Option<u64>,
     /// Delays before a process that exited or could not be spawned is replaced.
     pub backoff: Backoff,
 }

@@ -36,6 +36,9 @@ fn spec(dir: &Path, script: &str) -> Spec {
             dir: dir.to_owned(),
         },
         conf_expire_time: Duration::from_secs(3600),
+        start_limit: Duration::from_secs(60),
+        drain: Duration::from_secs(10),
+        max_rss: None,
         stop_grace: Duration::from_secs(300),
         backoff: Backoff::default(),
     }

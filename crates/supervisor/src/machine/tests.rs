@@ -3,6 +3,8 @@
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(1);
+const DRAIN: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(200);
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -24,13 +26,13 @@ struct Sim {
 
 impl Sim {
     fn new() -> Self {
-        Self::with(true)
+        Self::with(None)
     }
 
-    fn with(overlap: bool) -> Self {
+    fn with(place: Option<Place>) -> Self {
         let start = Instant::now();
         Self {
-            machine: Machine::new(start, terms(overlap)),
+            machine: Machine::new(start, terms(place)),
             now: start,
             listens: true,
             spawns: true,
@@ -66,7 +68,7 @@ impl Sim {
                 }
                 Action::Spawn => {
                     let delay = self.machine.spawn_failed(self.now);
-                    self.failed.push(delay);
+                    self.failed.extend(delay);
                 }
                 Action::Probe(generation) => {
                     if self.listens {
@@ -90,20 +92,35 @@ impl Sim {
             .expect("the process is known")
     }
 
-    fn restart(&mut self, overlap: bool) {
-        self.machine.restart(self.now, terms(overlap));
+    fn restart(&mut self, place: Option<Place>) {
+        self.machine.restart(self.now, terms(place));
+    }
+
+    /// A machine whose first process listens and has settled.
+    fn settled(place: Option<Place>) -> (Self, Generation) {
+        let mut sim = Self::with(place);
+        sim.pass(limits::SETTLED_AFTER + ms(10));
+        let first = sim.last();
+        assert_eq!(sim.machine.serving(), Some(first));
+        (sim, first)
     }
 }
 
-fn terms(overlap: bool) -> Terms {
+const HERE: Option<Place> = Some(Place(0));
+const THERE: Option<Place> = Some(Place(1));
+
+fn terms(place: Option<Place>) -> Terms {
     let backoff = Backoff {
         first: ms(100),
         max: ms(3000),
     };
     Terms {
+        start_limit: START_LIMIT,
+        drain: DRAIN,
         stop_grace: GRACE,
         backoff,
-        overlap,
+        place,
+        measured: false,
     }
 }
 
@@ -126,12 +143,7 @@ fn killed(generation: Generation) -> [Action; 2] {
 }
 
 fn retired(generation: Generation) -> Action {
-    Action::Report(
-        generation,
-        Notice::Retired {
-            drain: limits::RESTART_DRAIN,
-        },
-    )
+    Action::Report(generation, Notice::Retired { drain: DRAIN })
 }
 
 #[test]
@@ -154,7 +166,7 @@ fn the_first_process_is_spawned_at_once_and_ready_when_it_listens() {
 fn a_process_that_does_not_listen_is_reported_less_and_less_often() {
     let mut sim = Sim::new();
     sim.listens = false;
-    let reports = sim.pass(Duration::from_secs(240));
+    let reports = sim.pass(START_LIMIT - ms(1));
     let waited: Vec<u64> = reports
         .iter()
         .map(|action| match action {
@@ -166,7 +178,28 @@ fn a_process_that_does_not_listen_is_reported_less_and_less_often() {
 }
 
 #[test]
-fn processes_that_die_are_replaced_after_growing_delays() {
+fn the_only_process_may_listen_late_but_until_then_the_runner_is_failing() {
+    let mut sim = Sim::new();
+    sim.listens = false;
+    sim.pass(START_LIMIT - ms(1));
+    assert_eq!(sim.machine.state(), State::Starting);
+    let late = Trouble::Late {
+        waited: START_LIMIT,
+    };
+    assert_eq!(sim.pass(ms(1)), [Action::ReportFailing(late)]);
+    assert_eq!(sim.machine.state(), State::Failing);
+    sim.listens = true;
+    let seen = sim.pass(ms(100));
+    assert!(matches!(
+        seen[..],
+        [Action::Report(_, Notice::Ready { .. })]
+    ));
+    assert_eq!(sim.machine.state(), State::Running);
+    assert_eq!(sim.spawned.len(), 1);
+}
+
+#[test]
+fn processes_that_die_before_they_have_settled_are_replaced_after_growing_delays() {
     let mut sim = Sim::new();
     let mut delays = Vec::new();
     for _ in 0..7 {
@@ -174,7 +207,8 @@ fn processes_that_die_are_replaced_after_growing_delays() {
         let departure = sim.exit(sim.last());
         assert!(!departure.requested);
         let before = sim.now;
-        let seen = sim.settle();
+        let mut seen = sim.settle();
+        seen.retain(|action| !matches!(action, Action::ReportFailing(_)));
         let [Action::ReportRespawn(delay)] = seen[..] else {
             panic!("{seen:?}")
         };
@@ -186,15 +220,42 @@ fn processes_that_die_are_replaced_after_growing_delays() {
 }
 
 #[test]
-fn a_process_that_lived_long_enough_is_replaced_without_much_delay() {
+fn a_process_that_had_settled_is_replaced_without_much_delay_however_often() {
     let mut sim = Sim::new();
-    for _ in 0..5 {
-        sim.pass(ms(3100));
+    for _ in 0..50 {
+        sim.pass(limits::PROBE_FIRST + limits::SETTLED_AFTER);
         sim.exit(sim.last());
+        assert_eq!(sim.settle(), [Action::ReportRespawn(ms(100))]);
+        sim.pass(ms(100));
     }
-    sim.pass(ms(3100));
-    sim.settle();
-    sim.pass(limits::STABLE_AFTER);
+    assert_eq!(sim.spawned.len(), 51);
+}
+
+#[test]
+fn a_runner_that_ends_again_and_again_is_failing_until_it_listens() {
+    let mut sim = Sim::new();
+    sim.listens = false;
+    let failing = |sim: &mut Sim| {
+        sim.pass(ms(10));
+        sim.exit(sim.last());
+        let seen = sim.pass(ms(3000));
+        seen.contains(&Action::ReportFailing(Trouble::Ends { times: 4 }))
+    };
+    assert_eq!(
+        [(); 6].map(|()| failing(&mut sim)),
+        [false, false, false, true, false, false]
+    );
+    assert_eq!(sim.machine.state(), State::Failing);
+    sim.listens = true;
+    sim.pass(ms(100));
+    assert_eq!(sim.machine.state(), State::Running);
+
+    // It listened, but only for a moment: it is failing again at once.
+    sim.exit(sim.last());
+    let again = Action::ReportFailing(Trouble::Ends { times: 7 });
+    assert!(sim.settle().contains(&again));
+    // It settles: what was is forgotten.
+    sim.pass(ms(3200));
     sim.exit(sim.last());
     assert_eq!(sim.settle(), [Action::ReportRespawn(ms(100))]);
 }
@@ -203,7 +264,8 @@ fn a_process_that_lived_long_enough_is_replaced_without_much_delay() {
 fn a_failed_spawn_is_tried_again_after_growing_delays() {
     let mut sim = Sim::new();
     sim.spawns = false;
-    sim.pass(Duration::from_secs(10));
+    let seen = sim.pass(Duration::from_secs(10));
+    assert_eq!(seen, [Action::ReportFailing(Trouble::Ends { times: 4 })]);
     assert_eq!(
         sim.failed,
         [100, 200, 400, 800, 1600, 3000, 3000, 3000].map(ms)
@@ -219,7 +281,7 @@ fn a_restart_retires_the_old_process_once_the_new_one_is_ready() {
     sim.pass(ms(100));
     let old = sim.last();
     sim.listens = false;
-    sim.restart(true);
+    sim.restart(None);
     assert_eq!(sim.pass(ms(1000)), [], "the old one serves until then");
     let new = sim.last();
     assert_ne!(old, new);
@@ -227,7 +289,7 @@ fn a_restart_retires_the_old_process_once_the_new_one_is_ready() {
     let seen = sim.pass(ms(100));
     assert!(matches!(seen[0], Action::Report(it, Notice::Ready { .. }) if it == new));
     assert_eq!(seen[1..], [retired(old)]);
-    assert_eq!(sim.pass(limits::RESTART_DRAIN), terminated(old));
+    assert_eq!(sim.pass(DRAIN), terminated(old));
     assert!(sim.exit(old).requested);
     assert_eq!(sim.pass(ms(5000)), [], "the old one is not replaced");
 }
@@ -237,7 +299,7 @@ fn a_retired_process_without_calls_is_stopped_at_once() {
     let mut sim = Sim::new();
     sim.pass(ms(100));
     let old = sim.last();
-    sim.restart(true);
+    sim.restart(None);
     sim.pass(ms(10));
     sim.machine.drained(sim.now, old);
     assert_eq!(sim.settle(), terminated(old));
@@ -252,7 +314,7 @@ fn when_the_successor_dies_the_old_process_stays_and_another_successor_follows()
     sim.pass(ms(100));
     let old = sim.last();
     sim.listens = false;
-    sim.restart(true);
+    sim.restart(None);
     sim.pass(ms(10));
     sim.exit(sim.last());
     assert_eq!(sim.pass(ms(99)), [Action::ReportRespawn(ms(100))]);
@@ -268,7 +330,7 @@ fn when_the_old_process_dies_the_successor_is_enough() {
     sim.pass(ms(100));
     let old = sim.last();
     sim.listens = false;
-    sim.restart(true);
+    sim.restart(None);
     sim.pass(ms(10));
     assert!(!sim.exit(old).requested);
     sim.listens = true;
@@ -285,42 +347,223 @@ fn a_second_restart_gives_up_the_successor_that_is_starting() {
     let mut sim = Sim::new();
     sim.pass(ms(100));
     sim.listens = false;
-    sim.restart(true);
+    sim.restart(None);
     sim.pass(ms(10));
     let given_up = sim.last();
-    sim.restart(true);
+    sim.restart(None);
     assert_eq!(sim.pass(ms(1)), terminated(given_up));
     assert_eq!(sim.spawned.len(), 3);
 }
 
 #[test]
-fn at_most_one_replaced_process_is_left_to_end_its_calls() {
+fn several_replaced_processes_may_end_their_calls_but_not_any_number() {
     let mut sim = Sim::new();
     sim.pass(ms(100));
     let first = sim.last();
-    sim.restart(true);
-    sim.pass(ms(10));
-    let second = sim.last();
-    sim.restart(true);
+    for _ in 0..limits::DRAINING {
+        sim.restart(None);
+        let seen = sim.pass(ms(10));
+        assert_eq!(seen.len(), 2, "ready, retired: {seen:?}");
+    }
+    let last = sim.last();
+    sim.restart(None);
     let seen = sim.pass(ms(10));
-    let expected = [
-        &[ready(sim.last(), limits::PROBE_FIRST)][..],
-        &terminated(first),
-    ]
-    .concat();
-    assert_eq!(seen, [&expected[..], &[retired(second)]].concat());
+    let expected = [ready(sim.last(), limits::PROBE_FIRST), retired(last)];
+    assert_eq!(seen, [&expected[..], &terminated(first)].concat());
 }
 
 #[test]
-fn with_a_fixed_path_the_old_process_ends_before_the_new_one_is_spawned() {
-    let mut sim = Sim::with(false);
-    sim.pass(ms(100));
-    let old = sim.last();
-    sim.restart(false);
-    assert_eq!(sim.pass(ms(500)), terminated(old));
+fn in_a_fixed_place_the_old_process_ends_its_calls_before_the_new_one_is_spawned() {
+    let (mut sim, old) = Sim::settled(HERE);
+    sim.restart(HERE);
+    let drain = limits::PLACE_DRAIN;
+    let makes_way = Action::Report(old, Notice::Retired { drain });
+    assert_eq!(sim.pass(drain - ms(1)), [makes_way]);
+    assert_eq!(sim.pass(ms(1)), terminated(old));
     assert_eq!(sim.spawned.len(), 1);
     sim.exit(old);
     assert_eq!(sim.pass(ms(10)), [ready(sim.last(), limits::PROBE_FIRST)]);
+    assert_eq!(sim.spawned.len(), 2);
+}
+
+#[test]
+fn in_another_place_the_new_process_is_spawned_while_the_old_one_serves() {
+    for (before, after) in [(None, HERE), (HERE, None), (HERE, THERE)] {
+        let (mut sim, old) = Sim::settled(before);
+        sim.restart(after);
+        let seen = sim.pass(ms(10));
+        assert_eq!(seen, [ready(sim.last(), limits::PROBE_FIRST), retired(old)]);
+        // And back, while the old one ends its calls.
+        let drain = DRAIN.min(limits::PLACE_DRAIN);
+        sim.restart(before);
+        sim.pass(drain);
+        if before.is_some() {
+            assert_eq!(sim.spawned.len(), 2, "the place is still taken");
+            sim.exit(old);
+            sim.pass(ms(10));
+        }
+        assert_eq!(sim.spawned.len(), 3);
+        assert_eq!(sim.machine.serving(), Some(sim.last()));
+    }
+}
+
+#[test]
+fn a_replacement_that_ends_at_once_is_given_up_and_the_old_process_stays() {
+    let (mut sim, old) = Sim::settled(None);
+    sim.restart(THERE);
+    sim.listens = false;
+    for _ in 0..limits::RESTART_TRIES {
+        sim.pass(ms(300));
+        sim.exit(sim.last());
+    }
+    let trouble = Trouble::Ends {
+        times: limits::RESTART_TRIES,
+    };
+    assert_eq!(sim.settle(), [Action::FallBack(trouble)]);
+    assert_eq!(sim.pass(Duration::from_secs(600)), []);
+    assert_eq!(sim.machine.serving(), Some(old));
+    assert_eq!(sim.machine.state(), State::Running);
+
+    // Its successor after a crash is like it, not like the one given up.
+    sim.exit(old);
+    sim.pass(ms(110));
+    sim.exit(sim.last());
+    sim.pass(ms(110));
+    assert_eq!(sim.machine.terms, terms(None));
+}
+
+#[test]
+fn a_replacement_that_does_not_listen_in_time_is_stopped_and_the_old_process_stays() {
+    let (mut sim, old) = Sim::settled(None);
+    sim.restart(None);
+    sim.listens = false;
+    let mut seen = sim.pass(START_LIMIT);
+    let new = sim.last();
+    seen.retain(|action| !matches!(action, Action::Report(_, Notice::NotListening { .. })));
+    let late = Trouble::Late {
+        waited: START_LIMIT,
+    };
+    assert_eq!(
+        seen,
+        [&terminated(new)[..], &[Action::FallBack(late)]].concat()
+    );
+    sim.exit(new);
+    assert_eq!(sim.pass(Duration::from_secs(600)), []);
+    assert_eq!(sim.machine.serving(), Some(old));
+}
+
+#[test]
+fn a_replacement_that_cannot_be_spawned_is_given_up() {
+    let (mut sim, old) = Sim::settled(None);
+    sim.spawns = false;
+    sim.restart(None);
+    let seen = sim.pass(Duration::from_secs(10));
+    assert!(
+        matches!(seen[..], [Action::FallBack(Trouble::Ends { .. })]),
+        "{seen:?}"
+    );
+    assert_eq!(sim.failed.len() as u32, limits::RESTART_TRIES - 1);
+    assert_eq!(sim.machine.serving(), Some(old));
+}
+
+#[test]
+fn in_a_fixed_place_a_process_as_before_follows_a_replacement_given_up() {
+    let (mut sim, old) = Sim::settled(HERE);
+    sim.restart(HERE);
+    sim.machine.drained(sim.now, old);
+    sim.exit(old);
+    sim.spawns = false;
+    let seen = sim.pass(ms(310));
+    assert!(matches!(seen.last(), Some(Action::FallBack(_))), "{seen:?}");
+    sim.spawns = true;
+    // It was tried once more at once.
+    assert_eq!(sim.pass(ms(110)), [ready(sim.last(), limits::PROBE_FIRST)]);
+}
+
+#[test]
+fn where_nothing_works_a_restart_is_not_given_up() {
+    let mut sim = Sim::new();
+    sim.spawns = false;
+    sim.pass(ms(10));
+    sim.restart(THERE);
+    sim.pass(Duration::from_secs(60));
+    assert_eq!(sim.machine.terms, terms(THERE));
+}
+
+#[test]
+fn a_process_that_takes_too_much_memory_is_replaced_but_not_without_end() {
+    let mut sim = Sim::new();
+    let measured = Terms {
+        measured: true,
+        ..terms(None)
+    };
+    sim.machine.restart(sim.now, measured);
+    let mut outgrown = Vec::new();
+    let mut replaced = Vec::new();
+    let end = sim.now + Duration::from_secs(40);
+    while sim.now < end {
+        for action in sim.pass(ms(100)) {
+            if let Action::Measure(generation) = action {
+                outgrown.push(generation);
+                if sim.machine.outgrown(sim.now, generation) {
+                    replaced.push(sim.now - sim.start);
+                }
+            }
+        }
+    }
+    let seconds: Vec<_> = replaced.iter().map(|at| at.as_secs()).collect();
+    assert_eq!(seconds, [5, 35], "{outgrown:?}");
+    assert_eq!(sim.spawned.len(), 3);
+}
+
+#[test]
+fn a_halted_runner_ends_its_calls_and_stays_down_until_it_is_started() {
+    let (mut sim, process) = Sim::settled(None);
+    sim.machine.halt(sim.now);
+    assert_eq!(sim.pass(ms(10)), [retired(process)]);
+    assert_eq!(sim.machine.state(), State::Stopping);
+    sim.machine.drained(sim.now, process);
+    assert_eq!(sim.settle(), terminated(process));
+    sim.exit(process);
+    sim.machine.halt(sim.now);
+    assert_eq!(sim.pass(Duration::from_secs(600)), [Action::ReportHalted]);
+    assert_eq!(sim.machine.state(), State::Stopped);
+    assert_eq!(sim.spawned.len(), 1);
+
+    sim.machine.start(sim.now);
+    assert_eq!(sim.pass(ms(10)), [ready(sim.last(), limits::PROBE_FIRST)]);
+    sim.machine.start(sim.now);
+    assert_eq!(sim.pass(ms(10)), [], "it runs already");
+}
+
+#[test]
+fn a_runner_that_crashes_while_it_is_halted_stays_down() {
+    let (mut sim, process) = Sim::settled(None);
+    sim.machine.halt(sim.now);
+    assert!(!sim.exit(process).requested);
+    assert_eq!(
+        sim.pass(ms(10_000)),
+        [retired(process), Action::ReportHalted]
+    );
+    sim.restart(None);
+    assert_eq!(sim.pass(ms(10)), [ready(sim.last(), limits::PROBE_FIRST)]);
+}
+
+#[test]
+fn a_halt_ends_a_replacement_too() {
+    let (mut sim, old) = Sim::settled(None);
+    sim.listens = false;
+    sim.restart(None);
+    sim.pass(ms(10));
+    let new = sim.last();
+    sim.machine.halt(sim.now);
+    assert_eq!(
+        sim.settle(),
+        [&[retired(old)][..], &terminated(new)].concat()
+    );
+    sim.exit(new);
+    sim.exit(old);
+    assert_eq!(sim.pass(ms(10_000)), [Action::ReportHalted]);
     assert_eq!(sim.spawned.len(), 2);
 }
 
@@ -330,7 +573,7 @@ fn a_restart_ends_a_backoff() {
     sim.spawns = false;
     sim.pass(Duration::from_secs(10));
     sim.spawns = true;
-    sim.restart(true);
+    sim.restart(None);
     let seen = sim.pass(ms(2));
     assert_eq!(seen, [ready(sim.last(), limits::PROBE_FIRST)]);
 }
@@ -367,11 +610,11 @@ fn a_stop_ends_all_processes_of_a_restart_and_no_restart_follows_it() {
     sim.pass(ms(100));
     let old = sim.last();
     sim.listens = false;
-    sim.restart(true);
+    sim.restart(None);
     sim.pass(ms(10));
     let new = sim.last();
     sim.machine.stop(sim.now);
-    sim.restart(true);
+    sim.restart(None);
     assert_eq!(sim.pass(ms(1)), [terminated(old), terminated(new)].concat());
     sim.exit(old);
     assert!(!sim.machine.finished());
@@ -401,9 +644,12 @@ fn times_beyond_the_clock_mean_never() {
         max: Duration::MAX,
     };
     let terms = Terms {
+        start_limit: Duration::MAX,
+        drain: Duration::MAX,
         stop_grace: Duration::MAX,
         backoff,
-        overlap: true,
+        place: None,
+        measured: false,
     };
     sim.machine.restart(sim.now, terms);
     sim.pass(ms(100));

@@ -70,7 +70,7 @@ async fn a_command_that_is_missing_is_named_and_tried_until_it_is_there() {
         error.contains("/late") && error.contains("no such file"),
         "{error}"
     );
-    assert_eq!(retry_in, Duration::from_millis(50));
+    assert_eq!(retry_in, Some(Duration::from_millis(50)));
 
     // Renamed into place, as a build does: nobody may execute it half-written.
     program(&dir.path().join("early"), "#!/bin/sh\nexec sleep 300\n");
@@ -248,7 +248,7 @@ async fn a_program_that_keeps_failing_is_replaced_after_growing_delays() {
     handle.stop().await;
 }
 
-async fn failure(recorder: &Recorder) -> (String, Duration) {
+async fn failure(recorder: &Recorder) -> (String, Option<Duration>) {
     recorder
         .first("failed spawn", |seen| match seen {
             Seen::SpawnFailed { error, retry_in } => Some((error.clone(), *retry_in)),

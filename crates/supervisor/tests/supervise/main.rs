@@ -9,6 +9,7 @@
 mod environment;
 mod life;
 mod output;
+mod replace;
 mod role;
 mod stop;
 mod support;

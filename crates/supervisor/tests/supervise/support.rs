@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrigger_supervisor::{
-    Argv, Backoff, Event, Exit, Generation, Observer, SocketPath, Spec, Stream,
+    Argv, Backoff, Event, Exit, Generation, Observer, SocketPath, Spec, Stream, Trouble,
 };
 use tokio::sync::Notify;
 
@@ -25,8 +25,11 @@ pub(crate) fn spec(dir: &Path) -> Spec {
             dir: dir.to_owned(),
         },
         conf_expire_time: Duration::from_secs(3600),
-        // No test waits for it unless it says so.
+        // No test waits for these unless it says so.
+        start_limit: Duration::from_secs(300),
+        drain: Duration::from_secs(10),
         stop_grace: Duration::from_secs(300),
+        max_rss: None,
         backoff: Backoff::default(),
     }
 }
@@ -68,7 +71,7 @@ pub(crate) enum Seen {
     },
     SpawnFailed {
         error: String,
-        retry_in: Duration,
+        retry_in: Option<Duration>,
     },
     Ready {
         generation: Generation,
@@ -97,6 +100,16 @@ pub(crate) enum Seen {
     Respawn {
         in_: Duration,
     },
+    Failing(Trouble),
+    FellBack {
+        trouble: Trouble,
+        serving: Option<Generation>,
+    },
+    Outgrown {
+        generation: Generation,
+        resident: u64,
+    },
+    Halted,
     Stopped,
 }
 
@@ -147,6 +160,17 @@ impl From<&Event<'_>> for Seen {
                 requested,
             },
             Event::Respawn { in_ } => Self::Respawn { in_ },
+            Event::Failing { trouble } => Self::Failing(trouble),
+            Event::FellBack { trouble, serving } => Self::FellBack { trouble, serving },
+            Event::Outgrown {
+                generation,
+                resident,
+                ..
+            } => Self::Outgrown {
+                generation,
+                resident,
+            },
+            Event::Halted => Self::Halted,
             Event::Stopped => Self::Stopped,
             ref other => panic!("an event that the tests do not know: {other:?}"),
         }

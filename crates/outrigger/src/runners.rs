@@ -273,6 +273,9 @@ fn spec(
             },
         },
         conf_expire_time: CONF_LIFETIME,
+        start_limit: Duration::from_secs(60),
+        drain: Duration::from_secs(10),
+        max_rss: None,
         stop_grace: runner.stop_grace,
         backoff: supervisor::Backoff::default(),
     })

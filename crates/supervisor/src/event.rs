@@ -194,11 +194,6 @@ impl fmt::Display for Event<'_> {
                 "process {pid} spawned (generation {generation}), to listen on {}",
                 socket.display()
             ),
-            Self::SpawnFailed {
-                error,
-                retry_in: Some(retry_in),
-            } => write!(f, "{error}; next try in {retry_in:?}"),
-            Self::SpawnFailed { error, .. } => error.fmt(f),
             Self::Ready {
                 pid, socket, after, ..
             } => write!(
@@ -246,31 +241,48 @@ impl fmt::Display for Event<'_> {
                 let uptime = uptime.as_secs_f64();
                 write!(f, "process {pid} exited{why} after {uptime:.3} s: {status}")
             }
-            Self::Respawn { in_ } => write!(f, "a new process follows in {in_:?}"),
-            Self::Failing { trouble } => {
-                write!(
-                    f,
-                    "does not come up: {trouble}; calls fail at once until it listens"
-                )
-            }
-            Self::FellBack { trouble, serving } => {
-                write!(f, "the new process did not come up: {trouble}; ")?;
-                match serving {
-                    Some(_) => f.write_str("the one before stays in service")?,
-                    None => f.write_str("one as before is started")?,
-                }
-                f.write_str(" until the next reload or restart")
-            }
             Self::Outgrown {
                 pid, resident, max, ..
             } => write!(
                 f,
-                "process {pid} takes {} MiB of memory, more than max_rss ({} MiB); it is being replaced",
+                "process {pid} takes {} MiB of memory, more than max_rss ({} MiB); \
+                 it is being replaced",
                 resident >> 20,
                 max >> 20
             ),
+            _ => self.fmt_of_runner(f),
+        }
+    }
+}
+
+impl Event<'_> {
+    /// As text, if it is about the runner rather than one process.
+    fn fmt_of_runner(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SpawnFailed {
+                error,
+                retry_in: Some(retry_in),
+            } => write!(f, "{error}; next try in {retry_in:?}"),
+            Self::SpawnFailed { error, .. } => error.fmt(f),
+            Self::Respawn { in_ } => write!(f, "a new process follows in {in_:?}"),
+            Self::Failing { trouble } => write!(
+                f,
+                "does not come up: {trouble}; calls fail at once until it listens"
+            ),
+            Self::FellBack { trouble, serving } => {
+                let instead = match serving {
+                    Some(_) => "the one before stays in service",
+                    None => "one as before is started",
+                };
+                write!(
+                    f,
+                    "the new process did not come up: {trouble}; {instead} \
+                     until the next reload or restart"
+                )
+            }
             Self::Halted => f.write_str("halted; no process is left until it is started"),
-            Self::Stopped => f.write_str("stopped"),
+            // The others are about a process.
+            _ => f.write_str("stopped"),
         }
     }
 }

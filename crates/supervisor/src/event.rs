@@ -263,7 +263,7 @@ impl Event<'_> {
                 error,
                 retry_in: Some(retry_in),
             } => write!(f, "{error}; next try in {retry_in:?}"),
-            Self::SpawnFailed { error, .. } => error.fmt(f),
+            Self::SpawnFailed { error, .. } => write!(f, "{error}"),
             Self::Respawn { in_ } => write!(f, "a new process follows in {in_:?}"),
             Self::Failing { trouble } => write!(
                 f,

@@ -511,7 +511,7 @@ fn a_process_that_takes_too_much_memory_is_replaced_but_not_without_end() {
             }
         }
     }
-    let seconds: Vec<_> = replaced.iter().map(|at| at.as_secs()).collect();
+    let seconds: Vec<_> = replaced.iter().map(Duration::as_secs).collect();
     assert_eq!(seconds, [5, 35], "{outgrown:?}");
     assert_eq!(sim.spawned.len(), 3);
 }

@@ -62,7 +62,7 @@ fn main() {
     });
 
     let runner = Runner::new("demo", Settings::default(), Arc::new(()));
-    runner.listening(socket);
+    runner.listening(0, socket);
     let conf = Conf::new("demo".to_owned(), vec![("say".to_owned(), "{}".to_owned())]);
     let connections = Rc::new(Connections::new());
 

@@ -1,23 +1,28 @@
-//! A route's configuration for a runner, and the token it has there.
+//! A route's configuration for a runner, and the tokens it has there.
 //!
-//! A call reads the token through an atomic pointer. Only where there is none
-//! does it wait: for the one PrepareConf that is under way for this
-//! configuration, whichever worker sent it. A PrepareConf is a task of its own,
-//! which the call that started it does not take with it when it is dropped; so
-//! impatient clients cannot keep a slow runner from ever being prepared.
+//! Each process gives a token of its own, so there is a [`Slot`] for each
+//! generation of each process. A call reads its token through atomic pointers.
+//! Only where there is none does it wait: for the one PrepareConf that is under
+//! way for this configuration at this process, whichever worker sent it. A
+//! PrepareConf is a task of its own, which the call that started it does not
+//! take with it when it is dropped; so impatient clients cannot keep a slow
+//! runner from ever being prepared.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use outrigger_a6::{ConfToken, Encoder, Entries, Entry, prepare_conf};
 use tokio::time::{Instant, timeout};
 
 use crate::call::prepared;
 use crate::connection::Connection;
 use crate::flight::{Flight, Turn};
+use crate::ready::connect;
 use crate::runner::Shared;
+use crate::target::Target;
 use crate::token::Token;
-use crate::{CallError, CloseReason, Event, Runner, Stage};
+use crate::{CallError, CloseReason, Event, Stage};
 
 /// What a route says to the plugins of a runner. It belongs to one runner, and
 /// lives as long as the route's configuration does not change; each worker
@@ -26,9 +31,17 @@ use crate::{CallError, CloseReason, Event, Runner, Stage};
 pub struct Conf(Arc<Prepared>);
 
 #[derive(Debug)]
-struct Prepared {
+pub(crate) struct Prepared {
     key: String,
     entries: Vec<(String, String)>,
+    /// One for each process that is called now, and perhaps some that were.
+    slots: ArcSwap<Vec<Arc<Slot>>>,
+}
+
+/// The token of one generation of a process.
+#[derive(Debug)]
+struct Slot {
+    generation: u64,
     token: ArcSwapOption<Token>,
     flight: Flight,
 }
@@ -42,8 +55,7 @@ impl Conf {
         Arc::new(Self(Arc::new(Prepared {
             key,
             entries,
-            token: ArcSwapOption::empty(),
-            flight: Flight::default(),
+            slots: ArcSwap::default(),
         })))
     }
 
@@ -57,44 +69,70 @@ impl Conf {
         &self.0.entries
     }
 
-    /// A token for the process that `runner` has now, as far as that is known.
-    ///
-    /// # Errors
-    /// Those of connecting and preparing.
-    pub(crate) async fn token(&self, runner: &Runner) -> Result<Token, CallError> {
-        let now = Instant::now();
-        match self.0.usable(now, runner.shared()) {
-            Some(token) => {
-                if token.is_renewal_due(now) {
-                    self.renew(runner);
-                }
-                Ok(token)
-            }
-            None => self.prepare(runner).await,
+    pub(crate) fn prepared(&self) -> &Arc<Prepared> {
+        &self.0
+    }
+}
+
+/// How long preparing may take, and connecting for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) prepare: Duration,
+    pub(crate) connect: Duration,
+}
+
+impl Prepared {
+    /// The token for a call to `target`, if there is one.
+    pub(crate) fn token(
+        self: &Arc<Self>,
+        runner: &Arc<Shared>,
+        target: &Arc<Target>,
+        now: Instant,
+    ) -> Option<Token> {
+        let slots = self.slots.load();
+        let slot = slots
+            .iter()
+            .find(|slot| slot.generation == target.generation())?;
+        let token = slot.usable(now, target)?;
+        if token.is_renewal_due(now) {
+            self.renew(runner, target, slot);
+        }
+        Some(token)
+    }
+
+    /// Forgets `token`, if it is still the one in use for `target`.
+    pub(crate) fn void(&self, target: &Target, token: &Token) {
+        if let Some(slot) = self.find(target) {
+            slot.replace(token, None);
         }
     }
 
-    /// Forgets `token`, if it is still the one in use.
-    pub(crate) fn void(&self, token: &Token) {
-        self.0.replace(token, None);
-    }
-
-    async fn prepare(&self, runner: &Runner) -> Result<Token, CallError> {
-        let arrival = self.0.flight.arrive();
-        let after = runner.timeouts().prepare;
-        let turn = timeout(after, self.0.flight.turn())
+    /// The token for calls to `target`, asked for if need be.
+    ///
+    /// # Errors
+    /// Those of connecting and preparing.
+    pub(crate) async fn prepare(
+        self: &Arc<Self>,
+        runner: &Arc<Shared>,
+        target: &Arc<Target>,
+        patience: Patience,
+    ) -> Result<Token, CallError> {
+        let slot = self.slot(runner, target);
+        let arrival = slot.flight.arrive();
+        let after = patience.prepare;
+        let turn = timeout(after, slot.flight.turn())
             .await
             .map_err(|_| CallError::Timeout {
                 stage: Stage::Prepare,
                 after,
             })?;
-        if let Some(token) = self.0.usable(Instant::now(), runner.shared()) {
+        if let Some(token) = slot.usable(Instant::now(), target) {
             return Ok(token);
         }
         if let Some(error) = turn.failed_since(arrival) {
             return Err(error);
         }
-        let preparing = self.start(runner, turn, false);
+        let preparing = self.start(runner, target, &slot, turn, patience, false);
         match tokio::spawn(preparing).await {
             Ok(result) => result,
             Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
@@ -105,36 +143,50 @@ impl Conf {
     }
 
     /// Has the token renewed in the background, unless somebody does so.
-    fn renew(&self, runner: &Runner) {
-        let Some(turn) = self.0.flight.turn_now() else {
+    fn renew(self: &Arc<Self>, runner: &Arc<Shared>, target: &Arc<Target>, slot: &Arc<Slot>) {
+        let Some(turn) = slot.flight.turn_now() else {
             return;
         };
         let now = Instant::now();
         // The turn before this one may have renewed it just now.
-        if self
-            .0
-            .usable(now, runner.shared())
+        if slot
+            .usable(now, target)
             .is_some_and(|token| token.is_renewal_due(now))
         {
-            drop(tokio::spawn(self.start(runner, turn, true)));
+            let timeouts = runner.timeouts();
+            let patience = Patience {
+                prepare: timeouts.prepare,
+                connect: timeouts.connect,
+            };
+            drop(tokio::spawn(
+                self.start(runner, target, slot, turn, patience, true),
+            ));
         }
     }
 
     fn start(
-        &self,
-        runner: &Runner,
+        self: &Arc<Self>,
+        runner: &Arc<Shared>,
+        target: &Arc<Target>,
+        slot: &Arc<Slot>,
         turn: Turn,
+        patience: Patience,
         renewal: bool,
     ) -> impl Future<Output = Result<Token, CallError>> + Send + use<> {
-        let conf = Arc::clone(&self.0);
-        let runner = Arc::clone(runner.shared());
+        let (conf, slot) = (Arc::clone(self), Arc::clone(slot));
+        let (runner, target) = (Arc::clone(runner), Arc::clone(target));
         async move {
             let begun = Instant::now();
-            let result = conf.prepare_at(&runner).await;
+            let result = tokio::select! {
+                result = conf.prepare_at(&runner, &target, patience) => result,
+                // Nobody needs it any more, and its process is to end.
+                () = runner.retired(&target) => Err(replaced()),
+            };
+            let key = &*conf.key;
             match &result {
                 Ok(token) => {
-                    conf.token.store(Some(Arc::new(*token)));
-                    let (key, token, took) = (&*conf.key, token.value(), begun.elapsed());
+                    slot.token.store(Some(Arc::new(*token)));
+                    let (token, took) = (token.value(), begun.elapsed());
                     runner.event(Event::ConfPrepared {
                         key,
                         token,
@@ -145,9 +197,8 @@ impl Conf {
                 }
                 Err(error) => {
                     if renewal {
-                        conf.put_off_renewal();
+                        slot.put_off_renewal();
                     }
-                    let key = &*conf.key;
                     runner.event(Event::PrepareFailed {
                         key,
                         renewal,
@@ -159,36 +210,56 @@ impl Conf {
             result
         }
     }
-}
 
-impl Prepared {
-    fn usable(&self, now: Instant, runner: &Shared) -> Option<Token> {
-        let token = **self.token.load().as_ref()?;
-        token
-            .is_usable(now, runner.target().process())
-            .then_some(token)
+    fn find(&self, target: &Target) -> Option<Arc<Slot>> {
+        let slots = self.slots.load();
+        let mut slots = slots.iter();
+        slots
+            .find(|slot| slot.generation == target.generation())
+            .cloned()
     }
 
-    /// Puts another in the place of `token`, if that is still there.
-    fn replace(&self, token: &Token, by: Option<Token>) {
-        let current = self.token.load();
-        if current.as_ref().is_some_and(|current| current.is(token)) {
-            self.token.compare_and_swap(&current, by.map(Arc::new));
+    /// The slot for `target`. Where there is none yet, those of processes that
+    /// are gone make room for it.
+    fn slot(&self, runner: &Shared, target: &Target) -> Arc<Slot> {
+        if let Some(slot) = self.find(target) {
+            return slot;
         }
-    }
-
-    fn put_off_renewal(&self) {
-        if let Some(token) = self.token.load_full() {
-            self.replace(&token, Some(token.after_failed_renewal(Instant::now())));
-        }
+        let slot = Arc::new(Slot {
+            generation: target.generation(),
+            token: ArcSwapOption::empty(),
+            flight: Flight::default(),
+        });
+        let table = runner.table();
+        let is_called = |slot: &Arc<Slot>| {
+            let mut targets = table.targets();
+            targets.any(|target| target.generation() == slot.generation)
+        };
+        self.slots.rcu(|slots| {
+            if slots
+                .iter()
+                .any(|other| other.generation == slot.generation)
+            {
+                return Arc::clone(slots);
+            }
+            let called = slots.iter().filter(|slot| is_called(slot)).cloned();
+            Arc::new(called.chain([Arc::clone(&slot)]).collect())
+        });
+        // Somebody else's, if that was faster.
+        self.find(target).unwrap_or(slot)
     }
 
     /// Sends PrepareConf. On a connection of its own, which is closed
     /// afterwards: the Java runner may write its answer twice.
-    async fn prepare_at(&self, runner: &Arc<Shared>) -> Result<Token, CallError> {
-        let mut connection = runner.connect().await?;
+    async fn prepare_at(
+        &self,
+        runner: &Arc<Shared>,
+        target: &Arc<Target>,
+        patience: Patience,
+    ) -> Result<Token, CallError> {
+        let mut connection = connect(runner, target, patience.connect).await?;
         let asked_at = Instant::now();
-        let after = runner.timeouts().prepare;
+        let after = patience.prepare;
         let asked = timeout(after, self.ask(&mut connection)).await;
         let answer = asked.unwrap_or(Err(CallError::Timeout {
             stage: Stage::Prepare,
@@ -200,12 +271,8 @@ impl Prepared {
             CloseReason::Failed
         });
         let process = connection.process();
-        Ok(Token::new(
-            answer?,
-            process,
-            asked_at,
-            runner.conf_lifetime(),
-        ))
+        let lifetime = runner.settings().conf_lifetime;
+        Ok(Token::new(answer?, process, asked_at, lifetime))
     }
 
     async fn ask(&self, connection: &mut Connection) -> Result<ConfToken, CallError> {
@@ -225,6 +292,34 @@ impl Prepared {
             }
             connection.exchange_bytes(Stage::Prepare).await?;
         }
+    }
+}
+
+impl Slot {
+    fn usable(&self, now: Instant, target: &Target) -> Option<Token> {
+        let token = **self.token.load().as_ref()?;
+        token.is_usable(now, target.process()).then_some(token)
+    }
+
+    /// Puts another in the place of `token`, if that is still there.
+    fn replace(&self, token: &Token, by: Option<Token>) {
+        let current = self.token.load();
+        if current.as_ref().is_some_and(|current| current.is(token)) {
+            self.token.compare_and_swap(&current, by.map(Arc::new));
+        }
+    }
+
+    fn put_off_renewal(&self) {
+        if let Some(token) = self.token.load_full() {
+            self.replace(&token, Some(token.after_failed_renewal(Instant::now())));
+        }
+    }
+}
+
+/// What ends the work for a process that is called no more.
+pub(crate) fn replaced() -> CallError {
+    CallError::NotRunning {
+        why: "its process was replaced".into(),
     }
 }
 

@@ -8,7 +8,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,9 +18,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use crate::attempts::Used;
+use crate::buffered::Held;
 use crate::limits::{READ_AHEAD, SEND_BUFFER_DEFAULT};
 use crate::process::{Process, SocketFile};
 use crate::runner::Shared;
+use crate::target::Target;
 use crate::{CallError, CloseReason, Event, Stage};
 
 /// One connection. Closed when dropped.
@@ -31,6 +33,8 @@ pub(crate) struct Connection {
     outbox: Outbox,
     /// The runner does not take, or does not send, anything more.
     broken: bool,
+    /// Frames that were to be sent since the call began.
+    frames: u32,
     /// Bytes that were taken by the socket since the call began.
     sent: u64,
     /// Bytes that came since the call began.
@@ -40,8 +44,11 @@ pub(crate) struct Connection {
     idle_since: Instant,
     /// The longest frame that fits into the send buffer, as far as is known.
     send_buffer: usize,
+    /// Bytes that the runner certainly did not read were left when it ended.
+    unread: bool,
+    held: Held,
     process: Process,
-    generation: u64,
+    target: Arc<Target>,
     runner: Arc<Shared>,
     close_reason: CloseReason,
 }
@@ -69,27 +76,49 @@ impl Outbox {
 }
 
 impl Connection {
+    /// Connects to `target`, where somebody accepts at once.
+    ///
+    /// # Errors
+    /// [`CallError::Connect`] and [`CallError::WrongUser`]
     pub(crate) async fn open(
         runner: &Arc<Shared>,
-        socket: &Path,
-        generation: u64,
-    ) -> io::Result<Self> {
+        target: &Arc<Target>,
+    ) -> Result<Self, CallError> {
+        let socket = target.socket();
+        let failed = |source| CallError::Connect {
+            socket: Arc::clone(socket),
+            source: Arc::new(source),
+        };
         let file = SocketFile::of(socket);
-        let stream = UnixStream::connect(socket).await?;
-        let process = Process::of(&stream, socket, file)?;
+        let stream = UnixStream::connect(socket).await.map_err(failed)?;
+        let peer = stream.peer_cred().map_err(failed)?;
+        let allowed = |uid| uid == 0 || uid == rustix::process::geteuid().as_raw();
+        if !allowed(peer.uid()) && !runner.settings().allowed_uids.contains(&peer.uid()) {
+            return Err(CallError::WrongUser {
+                uid: peer.uid(),
+                socket: Arc::clone(socket),
+            });
+        }
+        let pid = peer.pid().and_then(|pid| pid.try_into().ok()).unwrap_or(0);
+        let process = Process::of(pid, socket, file).map_err(failed)?;
+        target.connection_opens();
         runner.event(Event::ConnectionOpened { pid: process.pid() });
+        runner.met(target, process);
         Ok(Self {
             stream,
             decoder: FrameDecoder::new(),
             outbox: Outbox::default(),
             broken: false,
+            frames: 0,
             sent: 0,
             received: 0,
             reused: false,
             idle_since: Instant::now(),
             send_buffer: SEND_BUFFER_DEFAULT,
+            unread: false,
+            held: Held::nothing(runner.budget()),
             process,
-            generation,
+            target: Arc::clone(target),
             runner: Arc::clone(runner),
             close_reason: CloseReason::Cancelled,
         })
@@ -99,18 +128,28 @@ impl Connection {
         self.process
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
+    /// Whether calls do not go any more to where it leads.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.target.is_retired() || self.target.process() != Some(self.process)
+    }
+
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
     }
 
     pub(crate) fn idle_since(&self) -> Instant {
         self.idle_since
     }
 
-    /// Whether the runner may have closed it before this call, and the call be
-    /// none the worse for it.
-    pub(crate) fn may_have_been_dead(&self) -> bool {
-        self.reused && self.received == 0
+    /// What it tells about the failure of its call.
+    pub(crate) fn used(&self) -> Used {
+        let unsent = !self.outbox.is_empty();
+        Used {
+            reused: self.reused,
+            // It hung up with part of the request unread, and said nothing.
+            unseen: self.received == 0 && (self.unread || unsent),
+            untimely: !self.decoder.is_empty() || (self.frames == 1 && unsent),
+        }
     }
 
     /// How many bytes the socket took since the call began.
@@ -123,11 +162,6 @@ impl Connection {
         self.received
     }
 
-    /// Whether it was idle before this call.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.reused
-    }
-
     /// What to tell when it is dropped.
     pub(crate) fn closes_as(&mut self, reason: CloseReason) {
         self.close_reason = reason;
@@ -137,25 +171,35 @@ impl Connection {
     /// socket does not take all of it. That the runner has hung up is not an
     /// error here: it may have answered before.
     pub(crate) fn send(&mut self, frame: &[u8], during: Stage) -> Result<(), CallError> {
+        self.frames = self.frames.saturating_add(1);
         if self.broken {
             return Ok(());
         }
         self.fit_send_buffer(frame.len());
-        if !self.outbox.is_empty() {
-            self.outbox.bytes.extend_from_slice(frame);
-            return Ok(());
-        }
-        let written = self.stream.try_write(frame);
+        let written = if self.outbox.is_empty() {
+            self.stream.try_write(frame)
+        } else {
+            Ok(0)
+        };
         match written {
+            Ok(written) if written == frame.len() => self.sent += written as u64,
             Ok(written) => {
                 self.sent += written as u64;
-                self.outbox.bytes.extend_from_slice(&frame[written..]);
+                self.keep_for_later(&frame[written..])?;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.outbox.bytes.extend_from_slice(frame);
+                self.keep_for_later(frame)?;
             }
             Err(error) => self.write_failed(error, during)?,
         }
+        Ok(())
+    }
+
+    fn keep_for_later(&mut self, rest: &[u8]) -> Result<(), CallError> {
+        let received = self.decoder.buffer().capacity();
+        self.held
+            .resize(received + self.outbox.bytes.len() + rest.len())?;
+        self.outbox.bytes.extend_from_slice(rest);
         Ok(())
     }
 
@@ -211,9 +255,11 @@ impl Connection {
     /// Between two calls. Only if it [is clean](Self::is_clean).
     pub(crate) fn rest(&mut self, now: Instant) {
         self.decoder.trim();
+        // Less than before is always allowed.
+        let _ = self.held.resize(0);
         self.idle_since = now;
         self.reused = true;
-        (self.sent, self.received) = (0, 0);
+        (self.frames, self.sent, self.received) = (0, 0, 0);
         self.close_reason = CloseReason::Stopped;
     }
 
@@ -245,13 +291,20 @@ impl Connection {
         cx: &mut Context<'_>,
         during: Stage,
     ) -> Poll<Result<usize, CallError>> {
-        let received = ready!(pin!(self.stream.read_buf(self.decoder.buffer())).poll(cx));
+        let outbox = self.outbox.bytes.len();
+        let buffer = self.decoder.buffer();
+        self.held.resize(buffer.capacity() + outbox)?;
+        let received = ready!(pin!(self.stream.read_buf(buffer)).poll(cx));
         Poll::Ready(match received {
             Ok(received) => {
                 self.received += received as u64;
                 Ok(received)
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                // The kernel's word for: the peer closed it with bytes unread.
+                self.unread = true;
+                Ok(0)
+            }
             Err(error) => Err(CallError::Io {
                 during,
                 source: Arc::new(error),
@@ -272,7 +325,9 @@ impl Connection {
         }
     }
 
+    /// The runner hung up before it was sent everything.
     fn give_up_sending(&mut self) {
+        self.unread = true;
         self.outbox.clear();
         self.broken = true;
     }
@@ -304,5 +359,6 @@ impl Drop for Connection {
         self.runner.event(Event::ConnectionClosed {
             reason: self.close_reason,
         });
+        self.target.connection_closed();
     }
 }

@@ -1,16 +1,21 @@
 //! A worker's connections to runners, and the calls on them.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use outrigger_a6::{Encode, Encoder, extra_info, http_req_call, http_resp_call};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::attempts::{Attempts, Next, Used};
+use crate::attempts::{Attempts, Next};
+use crate::breaker::Outcome;
 use crate::call::{Call, Kind, RequestCall, ResponseCall, Step};
 use crate::connection::Connection;
 use crate::extra_info::Question;
-use crate::limits::LONGEST_TIME;
-use crate::pool::{Place, Pools};
+use crate::limits::SWEEP_INTERVAL;
+use crate::pool::Pools;
+use crate::ready::{Approach, Ready, times};
 use crate::token::Token;
 use crate::{Answers, CallError, CallOptions, CallStats, CloseReason, Conf, Event, Runner, Stage};
 
@@ -89,9 +94,27 @@ impl Connections {
     }
 
     /// Closes idle connections that are too old, that the runner closed, or
-    /// that lead to a process that calls do not go to any more. To be called
-    /// now and then, at best every few seconds: without calls, nothing else
-    /// notices.
+    /// that lead to a process that calls do not go to any more: now and then,
+    /// and when the control thread says that there are such. To be run on the
+    /// worker's thread; ends some time after the connections were dropped.
+    /// Without it and without calls, nothing else notices.
+    pub fn tend(self: &Rc<Self>) -> impl Future<Output = ()> + use<> {
+        let wake = Arc::clone(self.pools.wake());
+        let connections = Rc::downgrade(self);
+        async move {
+            loop {
+                // Either way it is time to look.
+                let _ = timeout(SWEEP_INTERVAL, wake.notified()).await;
+                match connections.upgrade() {
+                    Some(connections) => connections.sweep(),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Closes idle connections that will not be used again. See
+    /// [`tend`](Self::tend).
     pub fn sweep(&self) {
         self.pools.sweep();
     }
@@ -125,62 +148,94 @@ impl Connections {
         K: Kind,
         A: Answers,
     {
-        let time_limit = job.options.time_limit;
-        let time_limit = time_limit
-            .unwrap_or(job.runner.timeouts().call)
-            .min(LONGEST_TIME);
-        let place = self.pools.enter(job.runner.shared())?;
-        let timeout = || CallError::Timeout {
-            stage: Stage::Call,
-            after: time_limit,
+        let runner = job.runner.shared();
+        let now = Instant::now();
+        let times = times(job.options, runner.timeouts());
+        let deadline = now + times.call;
+        let pool = self.pools.of(runner);
+        if !runner.admission().try_enter() {
+            // Nobody should wait long to be told that it was in vain.
+            runner.is_passable(now)?;
+            let entered = timeout_at(deadline, runner.admission().enter_in_turn()).await;
+            stats.waited = now.elapsed();
+            entered.unwrap_or(Err(CallError::Timeout {
+                stage: Stage::Queue,
+                after: times.call,
+            }))?;
+        }
+        let mut approach = Approach {
+            runner,
+            conf: job.conf.prepared(),
+            place: pool.place(),
+            times,
+            deadline,
+            attempts: Attempts::new(job.options.retry),
+            sent: false,
+            avoid: None,
+            waited: Duration::ZERO,
         };
+        let passed = runner.pass_breaker(now)?;
+        let result = self
+            .send_until_answered(job, &mut approach, answers, on_reply, stats)
+            .await;
+        stats.waited += approach.waited;
+        passed.ended(match &result {
+            Ok(_) => Outcome::Good,
+            Err(error) => error.outcome(),
+        });
+        result
+    }
+
+    /// Sends a call, again where its connection dies.
+    async fn send_until_answered<K, A, R>(
+        &self,
+        job: &Job<'_, K>,
+        approach: &mut Approach<'_>,
+        answers: &mut A,
+        on_reply: impl FnOnce(K::Response<'_>) -> R,
+        stats: &mut CallStats,
+    ) -> Result<R, CallError>
+    where
+        K: Kind,
+        A: Answers,
+    {
+        let runner = approach.runner;
         let mut on_reply = Some(on_reply);
-        let mut attempts = Attempts::default();
-        // Preparing and waiting for a process have time limits of their own,
-        // until the call was sent for the first time.
-        let begun = Instant::now();
-        let (mut token, mut connection) = ready(job, &place, &mut attempts).await?;
-        stats.waited = begun.elapsed();
-        let deadline = Instant::now() + time_limit;
         loop {
+            let Ready {
+                token,
+                mut connection,
+                seat,
+            } = approach.ready().await?;
             stats.attempts += 1;
+            approach.sent = true;
             let sent = self.exchange(job, &token, &mut connection, answers, &mut on_reply);
-            let result = timeout_at(deadline, sent).await;
+            let result = timeout_at(approach.deadline, sent).await;
             stats.sent += connection.sent();
             stats.received += connection.received_bytes();
             let error = match result {
                 Ok(Ok(reply)) => {
-                    place.give_back(connection);
+                    approach.place.give_back(connection, Instant::now());
                     return Ok(reply);
                 }
                 Ok(Err(error)) => error,
-                Err(_) => return Err(timeout()),
+                Err(_) => return Err(approach.timeout()),
             };
             connection.closes_as(CloseReason::Failed);
-            let used = Used {
-                reused: connection.is_reused(),
-                unheard: connection.may_have_been_dead(),
-            };
+            let used = connection.used();
             drop(connection);
-            match attempts.after(error, used) {
+            match approach.attempts.after(error, used) {
                 Next::Fail(error) => return Err(error),
                 Next::NewConnection(error) => {
-                    job.runner
-                        .shared()
-                        .event(Event::CallRepeated { error: &error });
+                    approach.avoid = Some(seat.target().generation());
+                    runner.event(Event::CallRepeated { error: &error });
                 }
                 Next::NewToken => {
                     let (key, lost) = (job.conf.key(), token.value());
-                    job.runner
-                        .shared()
-                        .event(Event::TokenLost { key, token: lost });
-                    job.conf.void(&token);
+                    runner.event(Event::TokenLost { key, token: lost });
+                    approach.conf.void(seat.target(), &token);
                 }
             }
-            let again = ready(job, &place, &mut attempts);
-            (token, connection) = timeout_at(deadline, again)
-                .await
-                .unwrap_or_else(|_| Err(timeout()))?;
         }
     }
 
@@ -258,32 +313,6 @@ impl Connections {
         let id = self.last_id.get().checked_add(1).unwrap_or(1);
         self.last_id.set(id);
         id
-    }
-}
-
-/// A token and a connection to the process that gave it.
-async fn ready<K: Kind>(
-    job: &Job<'_, K>,
-    place: &Place,
-    attempts: &mut Attempts,
-) -> Result<(Token, Connection), CallError> {
-    loop {
-        let token = job.conf.token(job.runner).await?;
-        let idle = if attempts.need_new_connection() {
-            None
-        } else {
-            place.checkout()
-        };
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => job.runner.shared().connect().await?,
-        };
-        if connection.process() == token.process() {
-            return Ok((token, connection));
-        }
-        connection.closes_as(CloseReason::OtherProcess);
-        job.conf.void(&token);
-        attempts.token_is_useless()?;
     }
 }
 

@@ -13,10 +13,14 @@ use std::time::Duration;
 use outrigger_a6::error::Code;
 use outrigger_a6::{DecodeError, EncodeError, FrameError, RpcType};
 
+use crate::breaker::Outcome;
+
 /// What was being done with the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Waiting for it to listen, and connecting.
+    /// Waiting for its turn.
+    Queue,
+    /// Waiting for it to accept a connection.
     Connect,
     /// Having a configuration prepared.
     Prepare,
@@ -27,9 +31,28 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Queue => "waiting for its turn",
             Self::Connect => "connecting",
             Self::Prepare => "preparing the configuration",
             Self::Call => "the call",
+        })
+    }
+}
+
+/// What there is too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Overload {
+    /// Calls that wait.
+    Queue,
+    /// Bytes of long frames in memory.
+    Buffers,
+}
+
+impl fmt::Display for Overload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queue => "calls that wait for it",
+            Self::Buffers => "bytes of long frames in memory",
         })
     }
 }
@@ -132,11 +155,31 @@ pub enum CallError {
         /// What, and how much.
         source: EncodeError,
     },
-    /// More calls to the runner are under way than a worker allows.
-    #[error("{limit} calls to the runner are under way already")]
+    /// The runner has too much to do.
+    #[error("the runner is overloaded: no more than {limit} {what} are allowed")]
     Overloaded {
-        /// How many may be.
+        /// What there is too much of.
+        what: Overload,
+        /// How much there may be.
         limit: usize,
+    },
+    /// Calls are not tried at the moment, since they would fail.
+    #[error("the circuit breaker is open: {why}")]
+    CircuitOpen {
+        /// Why that is to be expected.
+        why: Arc<str>,
+    },
+    /// Somebody else's process listens on the runner's socket.
+    #[error(
+        "the process that listens at {} belongs to user {uid}, who is neither root nor the \
+         gateway's own; if that is meant, add {uid} to the runner's allowed_uids",
+        socket.display()
+    )]
+    WrongUser {
+        /// The user.
+        uid: u32,
+        /// Where it listens.
+        socket: Arc<Path>,
     },
     /// The body that the runner asked for cannot be had.
     #[error("the body that the runner asked for cannot be had: {0}")]
@@ -159,8 +202,62 @@ impl CallError {
             Self::TokenLost { .. } => "token-lost",
             Self::TooLarge { .. } => "too-large",
             Self::Overloaded { .. } => "overloaded",
+            Self::CircuitOpen { .. } => "circuit-open",
+            Self::WrongUser { .. } => "wrong-user",
             Self::Body(_) => "body",
         }
+    }
+}
+
+/// What a failure tells about the runner.
+impl CallError {
+    /// For the circuit breaker. A runner's own error is an answer.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Connect { .. }
+            | Self::Closed { .. }
+            | Self::Io { .. }
+            | Self::BadFrame { .. }
+            | Self::Malformed { .. }
+            | Self::WrongType { .. }
+            | Self::WrongId { .. }
+            | Self::TokenLost { .. }
+            | Self::TooManyQuestions { .. } => Outcome::Bad,
+            Self::Timeout { stage, .. } => match stage {
+                Stage::Queue => Outcome::Neither,
+                Stage::Connect | Stage::Prepare | Stage::Call => Outcome::Bad,
+            },
+            Self::Refused { .. } => Outcome::Good,
+            Self::NotRunning { .. }
+            | Self::CircuitOpen { .. }
+            | Self::WrongUser { .. }
+            | Self::TooLarge { .. }
+            | Self::Overloaded { .. }
+            | Self::Body(_) => Outcome::Neither,
+        }
+    }
+
+    /// Whether nobody accepts connections where the runner should listen: it
+    /// just ended, or is just starting.
+    pub(crate) fn is_nobody_there(&self) -> bool {
+        use io::ErrorKind::{ConnectionRefused, NotFound};
+
+        match self {
+            Self::Connect { source, .. } => matches!(source.kind(), NotFound | ConnectionRefused),
+            Self::NotRunning { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether too many connections wait to be accepted.
+    pub(crate) fn is_queue_full(&self) -> bool {
+        matches!(self, Self::Connect { source, .. }
+            if source.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the connection ended before the whole answer came.
+    pub(crate) fn is_death(&self) -> bool {
+        matches!(self, Self::Closed { .. } | Self::Io { .. })
     }
 }
 

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn failure() -> CallError {
-        CallError::Overloaded { limit: 1 }
+        CallError::TokenLost { tries: 1 }
     }
 
     fn share(turn: &Turn, arrival: Arrival) -> bool {

@@ -20,7 +20,10 @@
 //! Deliberately absent: the runner's process (that is the supervisor's), HTTP,
 //! and what an answer means for a request.
 
+mod admission;
 mod attempts;
+mod breaker;
+mod buffered;
 mod call;
 mod close;
 mod conf;
@@ -34,17 +37,25 @@ mod observer;
 mod options;
 mod pool;
 mod process;
+mod ready;
 mod runner;
+mod settings;
+mod status;
+mod target;
 mod token;
 
 /// The protocol's messages, which calls and errors are made of.
 pub use outrigger_a6 as a6;
 
+pub use breaker::BreakerState;
 pub use close::CloseReason;
 pub use conf::Conf;
 pub use connections::Connections;
-pub use error::{BodyError, CallError, Stage};
+pub use error::{BodyError, CallError, Overload, Stage};
 pub use extra_info::Answers;
 pub use observer::{Event, Observer};
 pub use options::{CallOptions, CallStats};
-pub use runner::{Runner, Settings, Timeouts};
+pub use runner::Runner;
+pub use settings::{BreakerSettings, Limits, Settings, Timeouts};
+pub use status::{InstanceStatus, RunnerStatus};
+pub use target::{Absence, Retired};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use outrigger_a6::limits::{HEADER_LEN, MAX_PAYLOAD, READ_CHUNK};
+use outrigger_a6::limits::{HEADER_LEN, MAX_PAYLOAD, READ_CHUNK, RETAINED_BUFFER};
 
-/// How long a call waits for a runner that is not listening, unless the
-/// configuration says otherwise. As in APISIX.
+/// How long a runner may take to accept a connection, unless configured. As in
+/// APISIX.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long preparing a configuration may take, unless configured. As in APISIX.
@@ -29,13 +29,12 @@ pub(crate) const CONNECT_RETRY_MAX: Duration = Duration::from_millis(50);
 /// into connections that are just being closed.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(50);
 
-/// Idle connections a worker keeps to one runner. One that is surplus when its
+/// How often a worker looks over its idle connections, if nothing else makes it.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Idle connections a worker keeps to one process. One that is surplus when its
 /// call ends is closed.
 pub const IDLE_CONNECTIONS: usize = 128;
-
-/// Calls to one runner that a worker has under way at once, each on its own
-/// connection. One more is an error at once.
-pub const CALLS_IN_FLIGHT: usize = 1024;
 
 /// Questions a runner may ask in one call. A chain of plugins asks for some
 /// dozens of variables; a runner that never stops asking is broken.
@@ -64,3 +63,37 @@ pub(crate) const SEND_BUFFER_DEFAULT: usize = 64 * 1024;
 /// Times in a configuration are cut to this, so that adding one to a point in
 /// time cannot overflow. Nobody waits for 30 years.
 pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// Processes of one runner side by side.
+pub const INSTANCES: usize = 256;
+
+/// How often a call is sent in all when its connections die.
+pub const SENDINGS: u32 = 3;
+
+/// Calls to one runner that have their turn at once, unless configured.
+pub const IN_FLIGHT: usize = 10_000;
+
+/// Calls to one runner that wait, unless configured.
+pub const QUEUE: usize = 10_000;
+
+/// Bytes of long frames of one runner in memory at once, unless configured.
+pub const MAX_BUFFERED: usize = 256 * 1024 * 1024;
+
+/// Buffers of a connection up to this do not count towards
+/// [`MAX_BUFFERED`]: each has one, and their number is bounded.
+pub(crate) const UNCOUNTED_BUFFER: usize = RETAINED_BUFFER;
+
+/// How long the circuit breaker counts calls, unless configured.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(10);
+
+/// With fewer calls in a window the circuit breaker does nothing, unless
+/// configured.
+pub const BREAKER_CALLS: u32 = 100;
+
+/// Of 100 calls so many must fail for the circuit breaker to open, unless
+/// configured. A runner that still answers every fourth call is worth calling.
+pub const BREAKER_ERROR_PERCENT: u8 = 80;
+
+/// How long the circuit breaker stays open before a call is tried, unless
+/// configured.
+pub const BREAKER_PAUSE: Duration = Duration::from_secs(5);

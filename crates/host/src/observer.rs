@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outrigger_a6::ConfToken;
 
-use crate::{CallError, CloseReason};
+use crate::{BreakerState, CallError, CloseReason};
 
 /// Is told what happens. Called on worker threads in the middle of a call, so
 /// it must be quick and must not block.
@@ -68,10 +68,15 @@ pub enum Event<'a> {
         /// The token.
         token: ConfToken,
     },
-    /// A call is repeated: its connection had died while it was idle.
+    /// A call is sent again.
     CallRepeated {
-        /// What happened on that connection.
+        /// What happened to it before.
         error: &'a CallError,
+    },
+    /// The circuit breaker opened, lets a call through to see, or closed.
+    BreakerChanged {
+        /// What it is now.
+        state: BreakerState,
     },
     /// A call failed for good.
     CallFailed {

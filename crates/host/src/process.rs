@@ -15,8 +15,6 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use tokio::net::UnixStream;
-
 /// A process that listens, as far as it can be told from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Process {
@@ -41,20 +39,14 @@ pub(crate) struct SocketFile {
 }
 
 impl Process {
-    /// The process that listens at the other end of `stream`, which was
-    /// connected to `socket` when its file was `file`.
+    /// The process that listens at the other end of a connection whose peer
+    /// has the number `pid` (0 where it is unknown), and which led to `socket`
+    /// when its file was `file`.
     ///
     /// # Errors
     /// Where it cannot be told, because the file was replaced meanwhile: as if
     /// the connection had been refused.
-    pub(crate) fn of(stream: &UnixStream, socket: &Path, file: SocketFile) -> io::Result<Self> {
-        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
-        let pid = pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
-        Self::identify(pid, socket, file)
-    }
-
-    /// `pid` is 0 where it is unknown.
-    fn identify(pid: u32, socket: &Path, file: SocketFile) -> io::Result<Self> {
+    pub(crate) fn of(pid: u32, socket: &Path, file: SocketFile) -> io::Result<Self> {
         if let Some(started) = started(pid) {
             return Ok(Self::Seen { pid, started });
         }
@@ -114,7 +106,7 @@ fn start_time(stat: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::UnixListener;
+    use tokio::net::{UnixListener, UnixStream};
 
     use super::*;
 
@@ -151,8 +143,10 @@ mod tests {
         let socket = dir.path().join("runner.sock");
         let _listener = UnixListener::bind(&socket)?;
         let file = SocketFile::of(&socket);
-        let first = Process::of(&UnixStream::connect(&socket).await?, &socket, file)?;
-        let second = Process::of(&UnixStream::connect(&socket).await?, &socket, file)?;
+        let peer = UnixStream::connect(&socket).await?.peer_cred()?;
+        let pid = peer.pid().and_then(|pid| pid.try_into().ok()).unwrap_or(0);
+        let first = Process::of(pid, &socket, file)?;
+        let second = Process::of(pid, &socket, file)?;
         assert_eq!(first.pid(), Some(std::process::id()));
         assert!(
             matches!(first, Process::Seen { started: 1.., .. }),
@@ -171,17 +165,17 @@ mod tests {
         let bind = || std::os::unix::net::UnixListener::bind(&socket);
         let _old = bind()?;
         let first = SocketFile::of(&socket);
-        let process = Process::identify(0, &socket, first)?;
+        let process = Process::of(0, &socket, first)?;
         assert_eq!(process.pid(), None);
-        assert_eq!(process, Process::identify(0, &socket, first)?);
+        assert_eq!(process, Process::of(0, &socket, first)?);
 
         // Kept, so that its number is taken when the other one is made.
         fs::rename(&socket, dir.path().join("old.sock"))?;
         let _new = bind()?;
-        let refused = Process::identify(0, &socket, first).unwrap_err();
+        let refused = Process::of(0, &socket, first).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         let second = SocketFile::of(&socket);
-        assert_ne!(process, Process::identify(0, &socket, second)?);
+        assert_ne!(process, Process::of(0, &socket, second)?);
         Ok(())
     }
 }

@@ -1,109 +1,51 @@
-//! One configured runner: where it listens now, and which process that is.
+//! One configured runner: its settings, its processes, and what its calls
+//! share.
 //!
-//! The control thread writes, all workers read, both through one atomic
-//! pointer. Whoever finds nobody listening waits here.
+//! The control thread writes, all workers read, both through atomic pointers.
+//! Whoever finds nobody listening waits here.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::Instant;
 
-use crate::connection::Connection;
-use crate::limits::{
-    CALL_TIMEOUT, CONF_LIFETIME, CONNECT_RETRY_FIRST, CONNECT_RETRY_MAX, CONNECT_TIMEOUT,
-    LONGEST_TIME, PREPARE_TIMEOUT,
-};
+use crate::admission::Admission;
+use crate::breaker::{Breaker, Outcome, Pass};
+use crate::buffered::Budget;
+use crate::limits::INSTANCES;
 use crate::process::Process;
-use crate::{CallError, Event, Observer, Stage};
-
-/// How long a runner may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To listen and to accept a connection, where it does not at once.
-    pub connect: Duration,
-    /// To prepare a configuration. It does not count towards the call that
-    /// needs it.
-    pub prepare: Duration,
-    /// To answer a call, from its first sending on, repetitions included.
-    pub call: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: CONNECT_TIMEOUT,
-            prepare: PREPARE_TIMEOUT,
-            call: CALL_TIMEOUT,
-        }
-    }
-}
-
-/// What a runner is configured with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// How long it may take.
-    pub timeouts: Timeouts,
-    /// What its processes are told in APISIX_CONF_EXPIRE_TIME.
-    pub conf_lifetime: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            timeouts: Timeouts::default(),
-            conf_lifetime: CONF_LIFETIME,
-        }
-    }
-}
-
-impl Settings {
-    /// The same with times that can be added to a point in time.
-    fn bounded(mut self) -> Self {
-        let Timeouts {
-            connect,
-            prepare,
-            call,
-        } = &mut self.timeouts;
-        for time in [connect, prepare, call, &mut self.conf_lifetime] {
-            *time = (*time).min(LONGEST_TIME);
-        }
-        self
-    }
-}
+use crate::settings::{Settings, Timeouts};
+use crate::target::{Absence, Place, Retired, Seat, Table, Target};
+use crate::{BreakerState, CallError, Event, Observer};
 
 /// One configured runner, shared by all workers. When it is dropped, no new
-/// call can begin; its workers' idle connections are closed when they are next
-/// [swept](crate::Connections::sweep).
+/// call can begin; its workers' idle connections are closed when these next
+/// [look after them](crate::Connections::tend).
 #[derive(Debug)]
 pub struct Runner(Arc<Shared>);
 
 impl Runner {
-    /// A runner that is not available until the control thread says so.
+    /// A runner of which calls wait for its first process, until the control
+    /// thread says otherwise.
     pub fn new(name: &str, settings: Settings, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let settings = settings.bounded();
+        let absent = Place::absent(Absence::Passing, "it was not started yet");
         Arc::new(Self(Arc::new(Shared {
             name: name.into(),
-            settings: ArcSwap::from_pointee(settings.bounded()),
             observer,
-            target: ArcSwap::from_pointee(Target {
-                generation: 0,
-                place: Place::Unavailable("it was not started yet".into()),
-                process: None,
-                before: None,
-            }),
+            admission: Admission::new(settings.limits),
+            breaker: Breaker::new(),
+            budget: Arc::new(Budget::new(settings.limits.max_buffered)),
+            settings: ArcSwap::from_pointee(settings),
+            table: ArcSwap::from_pointee(Table::new(absent)),
+            writer: Mutex::default(),
             changed: Notify::new(),
+            workers: Mutex::default(),
         })))
-    }
-
-    /// From now on it has these settings. Calls that wait or are under way go on
-    /// with those they began with.
-    pub fn configure(&self, settings: Settings) {
-        self.0.settings.store(Arc::new(settings.bounded()));
     }
 
     /// Its name in the configuration.
@@ -111,20 +53,62 @@ impl Runner {
         &self.0.name
     }
 
+    /// What it is configured with.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.0.settings.load_full()
+    }
+
     /// Its time limits.
     pub fn timeouts(&self) -> Timeouts {
         self.0.timeouts()
     }
 
-    /// From now on calls go to `socket`: that of a new process, or of one that
-    /// somebody else started. Calls under way end where they are.
-    pub fn listening(&self, socket: PathBuf) {
-        self.0.point_to(&Place::Listening(socket.into()));
+    /// From now on it has these settings. Calls that wait or are under way go
+    /// on with the times they began with.
+    pub fn configure(&self, settings: Settings) {
+        let settings = settings.bounded();
+        self.0.budget.resize(settings.limits.max_buffered);
+        let limits = settings.limits;
+        self.0.settings.store(Arc::new(settings));
+        self.0.admission.resize(limits);
     }
 
-    /// From now on there is no process to call. `why` is for the log.
-    pub fn unavailable(&self, why: String) {
-        self.0.point_to(&Place::Unavailable(why.into()));
+    /// From now on calls go to `socket`: that of a new process, or of one that
+    /// somebody else started. `instance` counts from 0 the processes of this
+    /// runner that are called side by side; those of 256 and more are not
+    /// called.
+    ///
+    /// Returns the process that was called as this instance before, if there
+    /// was one: its calls end where they are.
+    pub fn listening(&self, instance: usize, socket: PathBuf) -> Retired {
+        if instance >= INSTANCES {
+            return Retired(None);
+        }
+        let socket: Arc<Path> = socket.into();
+        let old = self.0.write(|table| table.with_target(instance, &socket).0);
+        self.0.hope();
+        old
+    }
+
+    /// From now on there is no process to call as `instance`. `why` is for the
+    /// log. Returns the one that was called before: its calls end where they
+    /// are.
+    pub fn unavailable(&self, instance: usize, absence: Absence, why: String) -> Retired {
+        if instance >= INSTANCES {
+            return Retired(None);
+        }
+        let why: Arc<str> = why.into();
+        self.0.write(|table| table.without(instance, absence, &why))
+    }
+
+    /// From now on there are at most `instances` processes; a runner has one at
+    /// least. Returns those that were called before, of which at most one
+    /// generation each is left.
+    pub fn limit_instances(&self, instances: usize) -> Vec<Retired> {
+        let gone = self.0.write_all(|table| table.cut(instances));
+        gone.into_iter()
+            .map(|target| Retired(Some(target)))
+            .collect()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -134,145 +118,134 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.unavailable("it was removed from the configuration".to_owned());
+        let removed = Place::absent(Absence::Lasting, "it was removed from the configuration");
+        self.0.write_all(|_| Table::new(removed.clone()));
     }
 }
 
 /// What a [`Runner`], its connections and its background tasks share.
 pub(crate) struct Shared {
     name: Box<str>,
-    settings: ArcSwap<Settings>,
     observer: Arc<dyn Observer>,
-    target: ArcSwap<Target>,
-    /// Wakes those who wait for another target.
+    settings: ArcSwap<Settings>,
+    admission: Admission,
+    breaker: Breaker,
+    budget: Arc<Budget>,
+    table: ArcSwap<Table>,
+    /// Held by whoever replaces the table; read without it.
+    writer: Mutex<()>,
+    /// Wakes those who wait for another table.
     changed: Notify,
-}
-
-/// Where calls go.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    /// Counts the words of the control thread.
-    generation: u64,
-    place: Place,
-    /// Who listens there; unknown before the first connection.
-    process: Option<Process>,
-    /// Who listened last, before the control thread's last word.
-    before: Option<Process>,
-}
-
-#[derive(Debug, Clone)]
-enum Place {
-    Listening(Arc<Path>),
-    Unavailable(Arc<str>),
-}
-
-impl Target {
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    pub(crate) fn process(&self) -> Option<Process> {
-        self.process
-    }
+    /// Wakes workers that have connections, so that they look after them.
+    workers: Mutex<Vec<Weak<Notify>>>,
 }
 
 impl Shared {
+    pub(crate) fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.settings.load().timeouts
     }
 
-    pub(crate) fn conf_lifetime(&self) -> Duration {
-        self.settings.load().conf_lifetime
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
-    pub(crate) fn target(&self) -> Guard<Arc<Target>> {
-        self.target.load()
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    pub(crate) fn table(&self) -> Guard<Arc<Table>> {
+        self.table.load()
+    }
+
+    /// Wakes when the table has changed since this was called and enabled.
+    pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Waits until calls do not go to `target` any more.
+    pub(crate) async fn retired(&self, target: &Target) {
+        loop {
+            let mut changed = pin!(self.changed());
+            // Before looking, or a change in between would be missed.
+            changed.as_mut().enable();
+            if target.is_retired() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     pub(crate) fn event(&self, event: Event<'_>) {
         self.observer.event(&self.name, event);
     }
 
-    /// A new connection to whoever listens, waiting until somebody does.
+    /// A seat at the least busy process, if any listens.
+    pub(crate) fn seat(&self, avoid: Option<u64>, turn: usize) -> Option<Seat> {
+        self.table.load().seat(avoid, turn)
+    }
+
+    /// `worker` has connections from now on, and wants to be woken when it
+    /// should look after them.
+    pub(crate) fn add_worker(&self, worker: &Arc<Notify>) {
+        let mut workers = unpoisoned(&self.workers);
+        workers.retain(|known| known.strong_count() > 0);
+        workers.push(Arc::downgrade(worker));
+    }
+
+    pub(crate) fn breaker_state(&self) -> BreakerState {
+        match &self.settings.load().breaker {
+            Some(_) => self.breaker.state(),
+            None => BreakerState::Closed,
+        }
+    }
+
+    /// Whether the breaker would let a call through.
     ///
     /// # Errors
-    /// [`CallError::NotRunning`] and [`CallError::Connect`], after the time
-    /// limit where waiting could help.
-    pub(crate) async fn connect(self: &Arc<Self>) -> Result<Connection, CallError> {
-        let give_up = Instant::now() + self.timeouts().connect;
-        let mut pause = CONNECT_RETRY_FIRST;
-        loop {
-            let mut changed = pin!(self.changed.notified());
-            // Before looking, or a change in between would be missed.
-            changed.as_mut().enable();
-            let target = self.target.load_full();
-            let (error, again_at) = match &target.place {
-                Place::Unavailable(why) => (
-                    CallError::NotRunning {
-                        why: Arc::clone(why),
-                    },
-                    give_up,
-                ),
-                Place::Listening(socket) => {
-                    match self.connect_to(socket, target.generation, give_up).await {
-                        Err(error) if is_passing(&error) => {
-                            (error, give_up.min(Instant::now() + pause))
-                        }
-                        result => return result,
-                    }
-                }
-            };
-            if Instant::now() >= give_up {
-                return Err(error);
-            }
-            pause = (pause * 2).min(CONNECT_RETRY_MAX);
-            tokio::select! {
-                () = changed => {}
-                () = sleep_until(again_at) => {}
-            }
+    /// [`CallError::CircuitOpen`]
+    pub(crate) fn is_passable(&self, now: Instant) -> Result<(), CallError> {
+        let settings = self.settings.load();
+        if self.breaker.is_passable(now, settings.breaker.as_ref()) {
+            Ok(())
+        } else {
+            Err(circuit_open())
         }
     }
 
-    async fn connect_to(
-        self: &Arc<Self>,
-        socket: &Arc<Path>,
-        generation: u64,
-        give_up: Instant,
-    ) -> Result<Connection, CallError> {
-        let after = self.timeouts().connect;
-        let opened = timeout_at(give_up, Connection::open(self, socket, generation)).await;
-        let opened = opened.map_err(|_| CallError::Timeout {
-            stage: Stage::Connect,
-            after,
-        })?;
-        let connection = opened.map_err(|source| CallError::Connect {
-            socket: Arc::clone(socket),
-            source: Arc::new(source),
-        })?;
-        self.met(generation, connection.process());
-        Ok(connection)
+    /// Lets a call through, if the breaker does.
+    ///
+    /// # Errors
+    /// [`CallError::CircuitOpen`]
+    pub(crate) fn pass_breaker(&self, now: Instant) -> Result<Passed<'_>, CallError> {
+        let settings = self.settings.load();
+        let (pass, turned) = self.breaker.admit(now, settings.breaker.as_ref());
+        self.breaker_turned(turned);
+        let pass = pass.ok_or_else(circuit_open)?;
+        Ok(Passed {
+            runner: self,
+            pass,
+            outcome: Outcome::Neither,
+        })
     }
 
-    /// A connection of this generation leads to `process`.
-    fn met(&self, generation: u64, process: Process) {
-        let mut target = self.target.load();
-        loop {
-            if target.generation != generation || target.process == Some(process) {
-                return;
-            }
-            let met = Arc::new(Target {
-                process: Some(process),
-                ..Target::clone(&target)
-            });
-            let found = self.target.compare_and_swap(&target, met);
-            if Arc::ptr_eq(&found, &target) {
-                break;
-            }
-            target = found;
+    fn breaker_turned(&self, into: Option<BreakerState>) {
+        if let Some(state) = into {
+            self.event(Event::BreakerChanged { state });
         }
-        if let Some(old) = target.process.or(target.before)
-            && old != process
-        {
+    }
+
+    fn hope(&self) {
+        let settings = self.settings.load();
+        self.breaker.hope(Instant::now(), settings.breaker.as_ref());
+    }
+
+    /// A connection to `target` leads to `process`.
+    pub(crate) fn met(&self, target: &Target, process: Process) {
+        if let Some(old) = target.met(process) {
             self.event(Event::ProcessChanged {
                 old: old.pid(),
                 new: process.pid(),
@@ -280,14 +253,62 @@ impl Shared {
         }
     }
 
-    fn point_to(&self, place: &Place) {
-        self.target.rcu(|target| Target {
-            generation: target.generation + 1,
-            place: place.clone(),
-            process: None,
-            before: target.process.or(target.before),
-        });
+    /// Replaces the table; returns the one target that is in it no more.
+    fn write(&self, change: impl FnOnce(&Table) -> Table) -> Retired {
+        Retired(self.write_all(change).pop())
+    }
+
+    fn write_all(&self, change: impl FnOnce(&Table) -> Table) -> Vec<Arc<Target>> {
+        let writing = unpoisoned(&self.writer);
+        let old = self.table.load_full();
+        let new = change(&old);
+        self.table.store(Arc::new(new));
+        let gone = old.retire_all_but(&self.table.load());
+        drop(writing);
         self.changed.notify_waiters();
+        let mut workers = unpoisoned(&self.workers);
+        workers.retain(|worker| match worker.upgrade() {
+            Some(worker) => {
+                worker.notify_one();
+                true
+            }
+            None => false,
+        });
+        gone
+    }
+}
+
+/// The state behind `mutex` is whole even if somebody panicked.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn circuit_open() -> CallError {
+    let why = "nearly every call failed lately";
+    CallError::CircuitOpen { why: why.into() }
+}
+
+/// A call that the breaker let through. If it is dropped before its
+/// [end](Self::ended) is told, it says nothing about the runner.
+pub(crate) struct Passed<'a> {
+    runner: &'a Shared,
+    pass: Pass,
+    outcome: Outcome,
+}
+
+impl Passed<'_> {
+    pub(crate) fn ended(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Passed<'_> {
+    fn drop(&mut self) {
+        let runner = self.runner;
+        let settings = runner.settings.load();
+        let (now, breaker) = (Instant::now(), settings.breaker.as_ref());
+        let turned = runner.breaker.ended(self.pass, self.outcome, now, breaker);
+        runner.breaker_turned(turned);
     }
 }
 
@@ -296,18 +317,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("Runner")
             .field("name", &self.name)
             .field("settings", &self.settings.load())
-            .field("target", &self.target.load())
+            .field("table", &self.table.load())
             .finish_non_exhaustive()
     }
-}
-
-/// Whether trying again can help: nobody listens yet or just now, or (EAGAIN)
-/// too many wait to be accepted.
-fn is_passing(error: &CallError) -> bool {
-    use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
-
-    let CallError::Connect { source, .. } = error else {
-        return false;
-    };
-    matches!(source.kind(), NotFound | ConnectionRefused | WouldBlock)
 }

@@ -383,7 +383,7 @@ async fn preparing_has_a_time_limit_of_its_own() {
         ..Timeouts::default()
     };
     let host = Host::with(timeouts);
-    host.runner.listening(runner.socket());
+    host.runner.listening(0, runner.socket());
     let begun = Instant::now();
     let failure = host.failure(&conf("a")).await;
     let story = "the runner took longer than 5s: preparing the configuration";

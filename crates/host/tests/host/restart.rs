@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_host::{Connections, Timeouts};
+use outrigger_host::{Absence, Connections, Timeouts};
 use tokio::net::UnixListener;
 
 use crate::support::{FakeRunner, Host, Peer, Plugins, conf};
@@ -63,7 +63,7 @@ fn patient_host(folder: &FakeRunner) -> Host {
         connect: Duration::from_secs(30),
         ..Timeouts::default()
     });
-    host.runner.listening(folder.socket());
+    host.runner.listening(0, folder.socket());
     host
 }
 
@@ -165,11 +165,12 @@ async fn a_new_generation_on_a_new_path_gets_its_own_tokens() {
         assert_eq!(host.call(conf).await.unwrap(), conf.key());
     }
     old.kill();
-    host.runner.unavailable("signal: 9 (SIGKILL)".to_owned());
+    host.runner
+        .unavailable(0, Absence::Passing, "signal: 9 (SIGKILL)".to_owned());
     let _new = RunnerProcess::start(&second.socket());
     let (call, ()) = tokio::join!(host.call(&b), async {
         tokio::task::yield_now().await;
-        host.runner.listening(second.socket());
+        host.runner.listening(0, second.socket());
     });
     assert_eq!(call.unwrap(), "b");
     assert_eq!(host.call(&a).await.unwrap(), "a");

@@ -331,6 +331,7 @@ impl Observer for Log {
             Event::TokenLost { token, .. } => format!("lost {token}"),
             Event::CallRepeated { error } => format!("repeated: {}", error.kind()),
             Event::CallFailed { error } => format!("failed: {}", error.kind()),
+            Event::BreakerChanged { state } => format!("breaker {state}"),
             other => format!("{other:?}"),
         });
     }
@@ -372,22 +373,25 @@ impl Host {
 
     pub(crate) fn at(socket: &Path) -> Self {
         let host = Self::with(Timeouts::default());
-        host.runner.listening(socket.to_owned());
+        host.runner.listening(0, socket.to_owned());
         host
     }
 
     /// Of a runner that is not available yet.
     pub(crate) fn with(timeouts: Timeouts) -> Self {
+        let settings = Settings {
+            timeouts,
+            conf_lifetime: HOUR,
+            ..Settings::default()
+        };
+        Self::configured(settings)
+    }
+
+    /// Of a runner that is not available yet.
+    pub(crate) fn configured(settings: Settings) -> Self {
         let log = Arc::new(Log::default());
         let observer: Arc<dyn Observer> = Arc::<Log>::clone(&log);
-        let runner = Runner::new(
-            "test",
-            Settings {
-                timeouts,
-                conf_lifetime: HOUR,
-            },
-            observer,
-        );
+        let runner = Runner::new("test", settings, observer);
         Self {
             connections: Connections::new(),
             runner,
@@ -430,6 +434,15 @@ impl Host {
         self.connections
             .request_call(&self.runner, conf, options, request(), answers, shown)
             .await
+    }
+
+    /// A call that must not be seen twice.
+    pub(crate) async fn call_once(&self, conf: &Conf) -> (CallStats, Result<String, CallError>) {
+        let options = CallOptions {
+            retry: false,
+            ..CallOptions::default()
+        };
+        self.call_as(conf, &options, &mut Known::default()).await
     }
 
     /// A call of this worker to another runner.

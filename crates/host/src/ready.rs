@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::limits::{CONNECT_RETRY_FIRST, CONNECT_RETRY_MAX, LONGEST_TIME};
 use crate::pool::Place;
 use crate::runner::Shared;
-use crate::target::{Absence, Seat, Target, error_of};
+use crate::target::{Absence, Seat, Target};
 use crate::token::Token;
 use crate::{CallError, CallOptions, CloseReason, Event, Stage, Timeouts};
 
@@ -141,14 +141,14 @@ impl Approach<'_> {
             }
             let (absence, why) = self.runner.table().absence();
             if absence != Absence::Passing {
-                return Err(error_of(absence, why));
+                return Err(CallError::NotRunning { why });
             }
             if counted.is_none() {
                 counted = Some(self.runner.admission().wait_elsewhere()?);
             }
             if timeout_at(self.deadline, changed).await.is_err() {
                 self.waited += begun.elapsed();
-                return Err(error_of(absence, why));
+                return Err(CallError::NotRunning { why });
             }
         }
     }

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, Ordering::
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use crate::CallError;
 use crate::process::Process;
 
 /// Why there is no process, and what that means for calls.
@@ -293,13 +292,5 @@ impl Table {
             target.one_less();
         }
         gone
-    }
-}
-
-/// What a call fails with where waiting does not help.
-pub(crate) fn error_of(absence: Absence, why: Arc<str>) -> CallError {
-    match absence {
-        Absence::Failing => CallError::CircuitOpen { why },
-        Absence::Passing | Absence::Lasting => CallError::NotRunning { why },
     }
 }

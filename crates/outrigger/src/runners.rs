@@ -104,7 +104,7 @@ impl Fleet {
                     "called at {}, started by others",
                     path.display()
                 );
-                handle.listening(path.clone());
+                handle.listening(0, path.clone());
                 watcher.seen().external(path.clone());
             }
             Ok(handle)
@@ -232,7 +232,7 @@ fn unconfigured() -> Arc<host::Runner> {
     let watcher = Watcher::new(DEFAULT_RUNNER, None);
     let runner = handle(DEFAULT_RUNNER, RunnerTimeout::default(), &watcher);
     let why = "none is configured; set ext-plugin.cmd or ext-plugin.path_for_test in config.yaml";
-    runner.unavailable(why.to_owned());
+    runner.unavailable(0, host::Absence::Lasting, why.to_owned());
     runner
 }
 
@@ -251,6 +251,7 @@ fn handle(name: &str, timeout: RunnerTimeout, watcher: &Arc<Watcher>) -> Arc<hos
     let settings = host::Settings {
         timeouts,
         conf_lifetime: CONF_LIFETIME,
+        ..host::Settings::default()
     };
     host::Runner::new(name, settings, observer)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use host::Absence;
 use outrigger_host as host;
 use outrigger_supervisor as supervisor;
 use outrigger_telemetry::repeats::Repeats;
@@ -15,6 +16,9 @@ use super::seen::Seen;
 
 /// Lines of one runner's output that are logged in one second.
 const OUTPUT_LINES_PER_SECOND: u32 = 1000;
+
+/// A runner has one process.
+const ONLY: usize = 0;
 
 pub(super) struct Watcher {
     name: String,
@@ -59,19 +63,25 @@ impl Watcher {
                 generation, socket, ..
             } => {
                 self.serving.store(generation.get(), Ordering::Relaxed);
-                handle.listening(socket.to_path_buf());
+                handle.listening(ONLY, socket.to_path_buf());
             }
             Event::Exited { generation, .. } if self.is_serving(*generation) => {
                 self.serving.store(0, Ordering::Relaxed);
-                handle.unavailable(event.to_string());
+                handle.unavailable(ONLY, Absence::Passing, event.to_string());
             }
             // Why there is none yet, for whoever waits for the first.
             Event::Spawned { .. } | Event::SpawnFailed { .. } | Event::NotListening { .. }
                 if self.serving.load(Ordering::Relaxed) == 0 =>
             {
-                handle.unavailable(event.to_string());
+                let absence = match event {
+                    Event::SpawnFailed { .. } => Absence::Failing,
+                    _ => Absence::Passing,
+                };
+                handle.unavailable(ONLY, absence, event.to_string());
             }
-            Event::Stopped => handle.unavailable("it was told to stop".to_owned()),
+            Event::Stopped => {
+                handle.unavailable(ONLY, Absence::Lasting, "it was told to stop".to_owned());
+            }
             _ => {}
         }
     }

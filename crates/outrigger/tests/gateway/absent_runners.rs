@@ -7,10 +7,10 @@ use crate::policies::{assert_calls_fail, assert_failed, every_policy};
 use crate::runners::Scripted;
 use crate::support::{OUTRIGGER, gateway};
 
-/// A gateway whose runner is started by these words, with a short time to
-/// connect.
+/// A gateway whose runner is started by these words, with a short time for
+/// calls, which wait for it as long.
 fn started_by(cmd: &Value, upstream: &Upstream) -> Gateway {
-    let runner = json!({"cmd": cmd, "timeout": {"connect": 100}});
+    let runner = json!({"cmd": cmd, "timeout": {"call": 500}});
     gateway()
         .config(json!({"ext-plugin": runner}))
         .routes(every_policy(upstream))
@@ -102,7 +102,7 @@ fn nobody_at_path_for_test_is_unavailable_until_there_is_somebody() {
     let upstream = Upstream::echo();
     let runner = Scripted::start();
     let elsewhere = runner.path().with_extension("later");
-    let settings = json!({"path_for_test": elsewhere, "timeout": {"connect": 100}});
+    let settings = json!({"path_for_test": elsewhere, "timeout": {"call": 500}});
     let gateway = gateway()
         .config(json!({"ext-plugin": settings}))
         .routes(every_policy(&upstream))

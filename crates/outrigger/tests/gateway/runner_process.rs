@@ -64,7 +64,7 @@ fn a_runner_killed_with_sigkill_is_back_and_other_routes_never_noticed() {
 #[test]
 fn requests_wait_for_a_runner_that_is_just_being_replaced() {
     let upstream = Upstream::echo();
-    let patient = json!({"cmd": [OUTRIGGER, "demo-runner"], "timeout": {"connect": 20_000}});
+    let patient = json!({"cmd": [OUTRIGGER, "demo-runner"], "timeout": {"call": 20_000}});
     let gateway = gateway()
         .config(json!({"ext-plugin": patient}))
         .routes(marked_and_plain(&upstream))
@@ -260,7 +260,7 @@ fn the_runner_may_be_told_where_to_listen() {
     let runner = json!({
         "cmd": [OUTRIGGER, "demo-runner"],
         "path_for_test": socket,
-        "timeout": {"connect": 20_000},
+        "timeout": {"call": 20_000},
     });
     let gateway = gateway()
         .config(json!({"ext-plugin": runner}))
@@ -289,7 +289,7 @@ fn named_runners_are_called_by_the_routes_that_name_them() {
     };
     let demo = json!([OUTRIGGER, "demo-runner"]);
     let ext_plugin = json!({
-        "runners": {"one": {"cmd": demo}, "two": {"cmd": ["sleep", "600"], "timeout": {"connect": 100}}},
+        "runners": {"one": {"cmd": demo}, "two": {"cmd": ["sleep", "600"], "timeout": {"call": 500}}},
     });
     let gateway = gateway()
         .config(json!({"ext-plugin": ext_plugin}))

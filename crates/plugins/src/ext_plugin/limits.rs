@@ -1,7 +1,6 @@
 //! Named limits of the external plugins' side.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use outrigger_engine::limits::MAX_BUFFERED_BODY;
 
@@ -19,9 +18,6 @@ pub(super) const MILLISECONDS: RangeInclusive<i64> = 1..=u32::MAX as i64;
 
 /// What the status of `on_error` may be (APISIX's range for such statuses).
 pub(super) const ERROR_STATUS: RangeInclusive<i64> = 200..=599;
-
-/// How often a worker looks over its idle connections to runners.
-pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Failed calls of one route's plugin that are logged in one second.
 pub(super) const WARNINGS_PER_SECOND: u32 = 5;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use outrigger_telemetry::repeats::Repeats;
 
 use super::conf::{Bodies, Conf, Policy, ResponseHeaders};
 use super::failure::{Failure, Verdict};
-use super::limits::{SWEEP_INTERVAL, WARNINGS_PER_SECOND};
+use super::limits::WARNINGS_PER_SECOND;
 use super::steps::{Step, steps};
 use super::{External, Phase};
 
@@ -225,17 +225,7 @@ pub(super) struct WorkerConnections(pub(super) Rc<Connections>);
 impl Default for WorkerConnections {
     fn default() -> Self {
         let connections = Rc::new(Connections::new());
-        tokio::task::spawn_local(sweep(Rc::downgrade(&connections)));
+        tokio::task::spawn_local(connections.tend());
         WorkerConnections(connections)
-    }
-}
-
-async fn sweep(connections: Weak<Connections>) {
-    loop {
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        let Some(connections) = connections.upgrade() else {
-            return;
-        };
-        connections.sweep();
     }
 }

@@ -75,7 +75,8 @@ impl Asker {
 pub(crate) struct ExtraInfo {
     asker: Asker,
     vars: HashMap<Bytes, Option<Bytes>>,
-    body: Option<Bytes>,
+    request_body: Option<Bytes>,
+    response_body: Option<Bytes>,
 }
 
 impl ExtraInfo {
@@ -83,7 +84,8 @@ impl ExtraInfo {
         Self {
             asker,
             vars: HashMap::new(),
-            body: None,
+            request_body: None,
+            response_body: None,
         }
     }
 
@@ -97,17 +99,36 @@ impl ExtraInfo {
         Ok(value)
     }
 
-    /// The one body that the call is about: the request's, or the response's.
-    pub(crate) async fn body(&mut self, topic: Topic) -> Result<Bytes, AskError> {
-        if self.body.is_none() {
-            self.body = Some(self.asker.ask(topic).await?.unwrap_or_default());
+    /// The request's body.
+    pub(crate) async fn request_body(&mut self) -> Result<Bytes, AskError> {
+        match &self.request_body {
+            Some(known) => Ok(known.clone()),
+            None => {
+                let body = self.asker.ask(Topic::RequestBody).await?;
+                Ok(self.request_body.insert(body.unwrap_or_default()).clone())
+            }
         }
-        Ok(self.body.clone().unwrap_or_default())
     }
 
-    /// The body, where it was asked for.
-    pub(crate) fn known_body(&self) -> Option<&Bytes> {
-        self.body.as_ref()
+    /// The response's body.
+    pub(crate) async fn response_body(&mut self) -> Result<Bytes, AskError> {
+        match &self.response_body {
+            Some(known) => Ok(known.clone()),
+            None => {
+                let body = self.asker.ask(Topic::ResponseBody).await?;
+                Ok(self.response_body.insert(body.unwrap_or_default()).clone())
+            }
+        }
+    }
+
+    /// The request's body, where it was asked for.
+    pub(crate) fn known_request_body(&self) -> Option<&Bytes> {
+        self.request_body.as_ref()
+    }
+
+    /// The response's body, where it was asked for.
+    pub(crate) fn known_response_body(&self) -> Option<&Bytes> {
+        self.response_body.as_ref()
     }
 }
 

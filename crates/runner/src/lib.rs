@@ -141,6 +141,7 @@ mod accept;
 mod call;
 mod conf;
 mod connection;
+mod context;
 mod error;
 mod extra_info;
 pub mod limits;

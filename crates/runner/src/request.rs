@@ -8,7 +8,8 @@ use outrigger_a6::http_req_call::{self, Action, Rewrite, Stop};
 use outrigger_a6::{ConfToken, Decode, DecodeError, EncodeError, Encoder, Entries, Method};
 
 use crate::AskError;
-use crate::extra_info::{self, Asker, ExtraInfo, Topic};
+use crate::context::Context;
+use crate::extra_info::{self, Asker, ExtraInfo};
 use crate::limits::STATUS;
 use crate::multimap::{Args, Headers, InvalidHeader, is_one_line};
 use crate::shown::shown;
@@ -37,6 +38,7 @@ pub struct Request {
     response_headers: Headers,
     new_body: Option<Bytes>,
     answer: Option<Answer>,
+    context: Context,
     extra_info: ExtraInfo,
 }
 
@@ -59,6 +61,7 @@ impl Request {
             response_headers: Headers::new(),
             new_body: None,
             answer: None,
+            context: Context::default(),
             extra_info: ExtraInfo::new(asker),
         };
         Ok((request, call.conf_token))
@@ -154,6 +157,35 @@ impl Request {
         self.var(name).await.map(extra_info::text)
     }
 
+    /// A value that plugins keep for this request: as those before this one in
+    /// the call left it, or as a call before this one did, in this phase or an earlier
+    /// one. `None` where nobody has set it.
+    ///
+    /// # Errors
+    /// [`AskError`] where the host is gone.
+    pub async fn context(
+        &mut self,
+        name: impl AsRef<[u8]> + Send,
+    ) -> Result<Option<Bytes>, AskError> {
+        let name = name.as_ref();
+        self.context.get(name, &mut self.extra_info).await
+    }
+
+    /// Keeps a value for the later calls of this request, as the variable
+    /// `ctx_NAME` too. Neither client nor upstream get to see it.
+    ///
+    /// The name is that of a header, the value free of line breaks and NULs; all values of
+    /// a request take 16 KiB at most. It travels as the header `x-outrigger-ctx-NAME`: a
+    /// host that is not Outrigger sends that on like any other.
+    pub fn set_context(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.context.change(name.as_ref(), Some(value.as_ref()));
+    }
+
+    /// Forgets a value that was kept.
+    pub fn remove_context(&mut self, name: impl AsRef<[u8]>) {
+        self.context.change(name.as_ref(), None);
+    }
+
     /// The whole body; empty where there is none.
     ///
     /// The host is asked once in a call, and still forwards the body. After
@@ -164,7 +196,7 @@ impl Request {
     pub async fn body(&mut self) -> Result<Bytes, AskError> {
         match &self.new_body {
             Some(new) => Ok(new.clone()),
-            None => self.extra_info.body(Topic::RequestBody).await,
+            None => self.extra_info.request_body().await,
         }
     }
 
@@ -210,6 +242,7 @@ impl Request {
         if let Some(path) = self.new_path.as_ref().filter(|path| !is_one_line(path)) {
             return Err(InvalidChange::Path(shown(path)));
         }
+        self.context.check()?;
         self.headers.check()?;
         Ok(self.response_headers.check()?)
     }
@@ -217,7 +250,8 @@ impl Request {
     /// Writes the answer to the call.
     pub(crate) fn encode<'e>(&self, encoder: &'e mut Encoder) -> Result<&'e [u8], EncodeError> {
         if let Some(answer) = &self.answer {
-            let headers = answer.headers.patch();
+            let mut headers = answer.headers.patch();
+            headers.extend(self.context.headers());
             let stop = Stop {
                 status: answer.status,
                 headers: Entries::from(&headers),
@@ -229,7 +263,8 @@ impl Request {
                 action,
             });
         }
-        let (headers, args) = (self.headers.patch(), self.args.patch());
+        let (mut headers, args) = (self.headers.patch(), self.args.patch());
+        headers.extend(self.context.headers());
         let resp_headers = self.response_headers.patch();
         let rewrite = Rewrite {
             path: self.new_path.as_deref().filter(|path| *path != self.path),
@@ -246,7 +281,7 @@ impl Request {
     }
 
     fn changed_body(&self) -> Option<&[u8]> {
-        let original = self.extra_info.known_body();
+        let original = self.extra_info.known_request_body();
         self.new_body
             .as_ref()
             .filter(|new| original != Some(new))

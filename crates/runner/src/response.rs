@@ -8,7 +8,8 @@ use outrigger_a6::{
 };
 
 use crate::AskError;
-use crate::extra_info::{self, Asker, ExtraInfo, Topic};
+use crate::context::Context;
+use crate::extra_info::{self, Asker, ExtraInfo};
 use crate::limits::STATUS;
 use crate::multimap::Headers;
 use crate::request::InvalidChange;
@@ -31,6 +32,7 @@ pub struct Response {
     new_status: Option<u16>,
     headers: Headers,
     new_body: Option<Bytes>,
+    context: Context,
     extra_info: ExtraInfo,
 }
 
@@ -58,6 +60,7 @@ impl Response {
             new_status: None,
             headers: Headers::read(call.headers, message),
             new_body: None,
+            context: Context::default(),
             extra_info: ExtraInfo::new(asker),
         };
         Ok((response, call.conf_token))
@@ -110,6 +113,44 @@ impl Response {
         self.var(name).await.map(extra_info::text)
     }
 
+    /// A value that plugins keep for this request: as those before this one in
+    /// the call left it, or as a call before this one did, in this phase or an earlier
+    /// one. `None` where nobody has set it.
+    ///
+    /// # Errors
+    /// [`AskError`] where the host is gone.
+    pub async fn context(
+        &mut self,
+        name: impl AsRef<[u8]> + Send,
+    ) -> Result<Option<Bytes>, AskError> {
+        let name = name.as_ref();
+        self.context.get(name, &mut self.extra_info).await
+    }
+
+    /// Keeps a value for later calls of this request (of the log phase), as the variable
+    /// `ctx_NAME` too. Neither client nor upstream get to see it.
+    ///
+    /// The name is that of a header, the value free of line breaks and NULs; all values of
+    /// a request take 16 KiB at most. It travels as the header `x-outrigger-ctx-NAME`: a
+    /// host that is not Outrigger sends that on like any other.
+    pub fn set_context(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.context.change(name.as_ref(), Some(value.as_ref()));
+    }
+
+    /// Forgets a value that was kept.
+    pub fn remove_context(&mut self, name: impl AsRef<[u8]>) {
+        self.context.change(name.as_ref(), None);
+    }
+
+    /// The request's body, as far as the host has kept it: empty where there was none, or where it
+    /// is gone. Hosts keep it within limits; APISIX keeps it always.
+    ///
+    /// # Errors
+    /// [`AskError`] where the host is gone.
+    pub async fn request_body(&mut self) -> Result<Bytes, AskError> {
+        self.extra_info.request_body().await
+    }
+
     /// The whole body; empty where there is none. As the upstream sent it, so
     /// look at `content-encoding` first.
     ///
@@ -121,7 +162,7 @@ impl Response {
     pub async fn body(&mut self) -> Result<Bytes, AskError> {
         match &self.new_body {
             Some(new) => Ok(new.clone()),
-            None => self.extra_info.body(Topic::ResponseBody).await,
+            None => self.extra_info.response_body().await,
         }
     }
 
@@ -140,6 +181,7 @@ impl Response {
         if let Some(status) = self.new_status.filter(|status| !STATUS.contains(status)) {
             return Err(InvalidChange::Status(status));
         }
+        self.context.check()?;
         Ok(self.headers.check()?)
     }
 
@@ -149,10 +191,11 @@ impl Response {
         named: NamedHeaders,
         encoder: &'e mut Encoder,
     ) -> Result<&'e [u8], EncodeError> {
-        let headers = match named {
+        let mut headers = match named {
             NamedHeaders::Changed => self.headers.patch(),
             NamedHeaders::All => self.all_headers(),
         };
+        headers.extend(self.context.headers());
         encoder.encode(&http_resp_call::Response {
             id: self.id,
             status: self
@@ -165,7 +208,7 @@ impl Response {
     }
 
     fn changed_body(&self) -> Option<&[u8]> {
-        let original = self.extra_info.known_body();
+        let original = self.extra_info.known_response_body();
         self.new_body
             .as_ref()
             .filter(|new| original != Some(new))

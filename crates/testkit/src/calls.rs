@@ -142,6 +142,12 @@ impl<'h> ResponseCall<'h> {
         self
     }
 
+    /// The request's body that plugins may ask for. Without it there is none.
+    pub fn request_body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.known.request_body = Some(body.as_ref().to_vec());
+        self
+    }
+
     /// The body that plugins may ask for. Without it there is none.
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.known.response_body = Some(body.as_ref().to_vec());

@@ -78,6 +78,7 @@ fn a_file_that_says_the_least_has_the_defaults() {
     assert_eq!((settings.plugins, settings.workers), (None, None));
     assert_eq!(settings.data_dir, Path::new("/etc/outrigger/data"));
     assert_eq!(settings.runtime_dir, None);
+    assert_eq!(settings.body_memory, None);
     assert_eq!(settings.notes, [""; 0]);
 }
 
@@ -101,7 +102,7 @@ nginx_config:
     keepalive_timeout: 0
     underscores_in_headers: 'on'
 plugins: [proxy-rewrite, ext-plugin-pre-req]
-outrigger: {data_dir: ../store, runtime_dir: /run/mine}
+outrigger: {data_dir: ../store, runtime_dir: /run/mine, body_memory: 64m}
 ",
     );
     assert_eq!(settings.router, Router::Uri);
@@ -129,6 +130,7 @@ outrigger: {data_dir: ../store, runtime_dir: /run/mine}
     assert_eq!(settings.plugins, Some(plugins));
     assert_eq!(settings.workers, NonZeroUsize::new(3));
     assert_eq!(settings.data_dir, Path::new("/etc/outrigger/../store"));
+    assert_eq!(settings.body_memory, Some(64 << 20));
     assert_eq!(
         settings.runtime_dir.as_deref(),
         Some(Path::new("/run/mine"))
@@ -365,7 +367,7 @@ nginx_config:
   http: {client_max_body_size: -1, client_header_timeout: 0, keepalive_timeout: 60s 50s,
          large_client_header_buffers: 8k, send_timeout: [], client_body_timeout: 99y}
 plugins: proxy-rewrite
-outrigger: {workers: 0, data_dir: '', runtime_dir: 5}
+outrigger: {workers: 0, data_dir: '', runtime_dir: 5, body_memory: lots}
 ",
         &[
             "1:1: apisix: wrong type: expected object, got array",
@@ -385,6 +387,7 @@ outrigger: {workers: 0, data_dir: '', runtime_dir: 5}
             "8:13: outrigger.workers: expected 0 to be at least 1",
             "8:25: outrigger.data_dir: expected a path",
             "8:39: outrigger.runtime_dir: wrong type: expected string, got number",
+            "8:55: outrigger.body_memory: expected a size such as 1024, 8k, 10m or 1g",
         ],
     );
 }

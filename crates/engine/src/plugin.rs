@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -102,8 +103,8 @@ pub trait Plugin: Send + Sync + fmt::Debug {
 
     /// When the response has been sent in full or was broken off, whoever
     /// made it. Nobody waits for it and the next request of the connection may be under
-    /// way: what takes time takes along what it needs, on a task of its own.
-    fn log(&self, _: &Finished) {}
+    /// way: what takes time takes the request along, on a task of its own.
+    fn log(&self, _: &Rc<Finished>) {}
 }
 
 /// Whose configuration a plugin runs with: the resource's kind and id.
@@ -244,7 +245,7 @@ impl Chain {
     }
 
     /// Runs the log phase.
-    pub fn log(&self, finished: &Finished) {
+    pub fn log(&self, finished: &Rc<Finished>) {
         for plugin in &self.log {
             plugin.log(finished);
         }

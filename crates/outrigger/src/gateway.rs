@@ -170,7 +170,10 @@ async fn open_source(
     fleet: &Fleet,
     metrics: &Metrics,
 ) -> Result<Source, Failure> {
-    let external = outrigger_plugins::External::new(fleet.runners(), metrics);
+    let mut external = outrigger_plugins::External::new(fleet.runners(), metrics);
+    if let Some(bytes) = settings.body_memory {
+        external = external.body_memory(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
     let registry = outrigger_plugins::registry(&external);
     let SourceSettings::Yaml { path } = &settings.source;
     Ok(Source::open(path, registry, mode(settings.router)).await?)

@@ -44,8 +44,8 @@ impl Plugin for Recorder {
         Phases::LOG
     }
 
-    fn log(&self, finished: &Finished) {
-        let Finished { exchange, end } = finished;
+    fn log(&self, finished: &std::rc::Rc<Finished>) {
+        let Finished { exchange, end } = &**finished;
         let text = |name| {
             let value = vars::lookup_finished(finished, name).unwrap_or_default();
             String::from_utf8(value.into_owned()).unwrap()

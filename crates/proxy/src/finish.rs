@@ -107,7 +107,7 @@ impl Outgoing {
             at: now,
             time: SystemTime::now(),
         };
-        let finished = Finished { exchange, end };
+        let finished = Rc::new(Finished { exchange, end });
         for chain in finished.exchange.chains() {
             chain.log(&finished);
         }

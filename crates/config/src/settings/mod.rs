@@ -67,6 +67,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The folder for sockets, absolute; none for the system's own choice.
     pub runtime_dir: Option<PathBuf>,
+    /// How many bytes of bodies that plugins ask for may be in memory at once;
+    /// none for the plugins' own default.
+    pub body_memory: Option<u64>,
     /// What was accepted and has no effect, one line of a log each.
     pub notes: Vec<String>,
 }
@@ -175,6 +178,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         workers: own.workers.or(apisix.workers).or(nginx.workers),
         data_dir: own.data_dir,
         runtime_dir: own.runtime_dir,
+        body_memory: own.body_memory,
         notes: Vec::new(),
     })
 }

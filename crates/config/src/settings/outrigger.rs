@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use outrigger_model::read::{At, Object};
 
+use super::units;
 use crate::limits;
 
 /// What the section says.
@@ -12,6 +13,7 @@ pub(super) struct Own {
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) data_dir: PathBuf,
     pub(super) runtime_dir: Option<PathBuf>,
+    pub(super) body_memory: Option<u64>,
 }
 
 /// Relative paths are relative to `folder`.
@@ -23,6 +25,7 @@ pub(super) fn read(section: &Object<'_>, folder: &Path) -> Own {
             .read("data_dir", path)
             .unwrap_or_else(|| folder.join("data")),
         runtime_dir: section.read("runtime_dir", path),
+        body_memory: section.read("body_memory", units::size),
     }
 }
 

@@ -7,6 +7,7 @@
 //! configurations).
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -196,7 +197,7 @@ impl Plugin for Guarded {
         })
     }
 
-    fn log(&self, finished: &Finished) {
+    fn log(&self, finished: &Rc<Finished>) {
         let lookup = |name: &str| vars::lookup_finished(finished, name);
         let filter = self.filter.as_ref();
         if filter.is_none_or(|filter| expr::matches(filter, &lookup)) {

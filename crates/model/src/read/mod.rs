@@ -124,14 +124,6 @@ impl<'a> At<'a> {
         outcome.map_err(|error| self.fault(error.to_string())).ok()
     }
 
-    /// Takes the outcome of reading this value as a document of its own; a
-    /// fault of that is reported where it stands in this document.
-    pub fn adopt<T>(&self, outcome: Result<T, Fault>) -> Option<T> {
-        outcome
-            .map_err(|fault| self.fault_at(self.path().join(&fault.path), fault.message))
-            .ok()
-    }
-
     /// The value, which must be a text.
     pub fn string(&self) -> Option<&'a str> {
         match self.value {

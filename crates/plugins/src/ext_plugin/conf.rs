@@ -177,7 +177,8 @@ fn read_runner(at: &At<'_>) -> Option<String> {
 }
 
 fn read_when(at: &At<'_>) -> Option<Expr> {
-    at.adopt(Expr::from_json(at.value()))
+    let read = Expr::from_json(at.value());
+    read.map_err(|fault| at.fault_below(&fault)).ok()
 }
 
 fn read_times(at: &At<'_>) -> Option<CallOptions> {

@@ -2,7 +2,7 @@
 //! wrong becomes a status code.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::body::{Body, BodyError};
 
@@ -31,7 +31,57 @@ impl Response {
             body: body.into(),
         }
     }
+
+    /// Puts another body in the place of the upstream's, and takes away what was
+    /// said of that one.
+    pub fn replace_body(&mut self, body: Bytes) {
+        for name in DESCRIBE_THE_BODY {
+            self.headers.remove(name);
+        }
+        let length = HeaderValue::from(body.len());
+        self.headers.insert(header::CONTENT_LENGTH, length);
+        self.body = body.into();
+    }
+
+    /// Gives the response another status.
+    pub fn set_status(&mut self, status: StatusCode) {
+        if self.status == StatusCode::NOT_MODIFIED && status != self.status && self.body.is_empty()
+        {
+            // The length was that of a body which a 304 does not bring.
+            self.headers.remove(header::CONTENT_LENGTH);
+        }
+        self.status = status;
+        // The upstream's own words belong to its own status.
+        self.reason = None;
+    }
+
+    /// Takes away the body where the status allows none (RFC 9110, sections
+    /// 15.3.5 and 15.4.5). To be called after changes of both.
+    pub fn fit_body_to_status(&mut self) {
+        if matches!(
+            self.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        ) {
+            self.body = Body::Empty;
+        }
+        if self.status == StatusCode::NO_CONTENT {
+            self.headers.remove(header::CONTENT_LENGTH);
+        }
+    }
 }
+
+/// What is said of a body and is wrong of another: its coding, validator,
+/// digests and trailers (RFC 9110, sections 8.4, 8.8.3 and 6.6.2; RFC 9530; RFC
+/// 3230; RFC 1864).
+const DESCRIBE_THE_BODY: [HeaderName; 7] = [
+    header::CONTENT_ENCODING,
+    header::TRAILER,
+    header::ETAG,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 
 /// Why the gateway answers a request itself instead of the upstream.
 /// Each variant names the culprit.

@@ -12,6 +12,7 @@ mod proxy_rewrite;
 mod redirect;
 mod refusal;
 mod request_id;
+mod response_rewrite;
 
 use outrigger_engine::plugin::{Factory, Registry};
 
@@ -21,13 +22,15 @@ pub use ext_plugin::{External, Runners};
 /// `external`.
 #[must_use]
 pub fn registry(external: &External) -> Registry {
+    let memory = external.body_memory.clone();
     let external = ext_plugin::factories(external);
-    let built_in: [Box<dyn Factory>; 5] = [
+    let built_in: [Box<dyn Factory>; 6] = [
         Box::new(request_id::RequestIdFactory),
         Box::new(cors::CorsFactory),
         Box::new(ip_restriction::IpRestrictionFactory),
         Box::new(proxy_rewrite::ProxyRewrite),
         Box::new(redirect::RedirectFactory),
+        Box::new(response_rewrite::ResponseRewriteFactory { memory }),
     ];
     Registry::new(external.into_iter().chain(built_in))
 }

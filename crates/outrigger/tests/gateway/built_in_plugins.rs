@@ -332,3 +332,67 @@ fn conditions_and_parameters_of_routes_decide() {
     assert_eq!(seen.header("x-name"), Some("jack b"));
     assert_eq!(seen.header("x-rest"), Some("x/y"));
 }
+
+#[test]
+fn response_rewrite_changes_status_headers_and_body() {
+    let upstream = Upstream::echo();
+    let rewrite = |conf: Value| json!({ "response-rewrite": conf });
+    let filters = json!({"filters": [
+        {"regex": "HELLO (\\w+)", "replace": "$1 you", "options": "i"},
+        {"regex": "o", "replace": "0", "scope": "global"},
+    ]});
+    let gateway = with_plugins(
+        &upstream,
+        [
+            (
+                "/body",
+                rewrite(json!({"status_code": 202, "body": "bmV3", "body_base64": true})),
+            ),
+            ("/empty", rewrite(json!({"body": ""}))),
+            (
+                "/flat",
+                rewrite(json!({"headers": {"X-New": "n", "X-Num": 3, "X-Old": ""}})),
+            ),
+            (
+                "/long",
+                rewrite(json!({
+                    "headers": {
+                        "add": ["Set-Cookie: a=$arg_a; Path=/x:y"],
+                        "set": {"X-Status": "$status"},
+                        "remove": ["X-Old"],
+                    },
+                    "vars": [["arg_a", "~=", null], ["status", "<", 300]],
+                })),
+            ),
+            ("/filters", rewrite(filters)),
+            (
+                "/refused",
+                json!({
+                    "ip-restriction": {"blacklist": ["127.0.0.1"]},
+                    "response-rewrite": {"status_code": 299, "headers": {"set": {"X-By": "rr"}}},
+                }),
+            ),
+        ],
+        json!({}),
+    );
+    let old = |path: &str| gateway.get(path).header("resp-X-Old", "1").send();
+    let response = old("/body");
+    assert_eq!((response.status, &*response.text()), (202, "new"));
+    assert_eq!(header(&response, "content-length"), "3");
+    assert_eq!(gateway.get("/empty").send().text(), "");
+    let response = old("/flat");
+    let shown = ["x-new", "x-num", "x-old"].map(|name| header(&response, name));
+    assert_eq!(shown, ["n", "3", "-"]);
+    let response = old("/long?a=5");
+    let shown = ["set-cookie", "x-status", "x-old"].map(|name| header(&response, name));
+    assert_eq!(shown, ["a=5; Path=/x:y", "200", "-"]);
+    assert_eq!(header(&old("/long"), "x-old"), "1");
+    let response = gateway.post("/filters").body("hello world, o").send();
+    assert!(
+        response.text().contains("w0rld y0u, 0"),
+        "{}",
+        response.text()
+    );
+    let response = gateway.get("/refused").send();
+    assert_eq!((response.status, header(&response, "x-by")), (299, "rr"));
+}

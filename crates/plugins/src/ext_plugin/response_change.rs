@@ -2,8 +2,7 @@
 //! and carried out.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use outrigger_engine::body::Body;
+use http::{HeaderMap, StatusCode, header};
 use outrigger_engine::context::Context;
 use outrigger_engine::headers::{HeaderEdit, is_framing};
 use outrigger_engine::response::Response;
@@ -63,56 +62,23 @@ impl ResponseChange {
             }
         }
         if let Some(body) = self.body {
-            for name in DESCRIBE_THE_BODY {
-                response.headers.remove(name);
-            }
-            let length = HeaderValue::from(body.len());
-            response.headers.insert(header::CONTENT_LENGTH, length);
-            response.body = body.into();
+            response.replace_body(body);
         }
         for edit in self.headers {
             edit.apply(&mut response.headers);
         }
         if let Some(status) = self.status {
-            if response.status == StatusCode::NOT_MODIFIED
-                && status != response.status
-                && response.body.is_empty()
-            {
-                // The length was that of a body which a 304 does not bring.
-                response.headers.remove(header::CONTENT_LENGTH);
-            }
-            response.status = status;
-            // The upstream's own words belong to its own status.
-            response.reason = None;
+            response.set_status(status);
         }
-        if matches!(
-            response.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        ) {
-            response.body = Body::Empty;
-        }
-        if response.status == StatusCode::NO_CONTENT {
-            response.headers.remove(header::CONTENT_LENGTH);
-        }
+        response.fit_body_to_status();
     }
 }
-
-/// What is said of a body and is wrong of another: its coding, validator,
-/// digests and trailers (RFC 9110, sections 8.4, 8.8.3 and 6.6.2; RFC 9530; RFC
-/// 3230; RFC 1864).
-const DESCRIBE_THE_BODY: [HeaderName; 7] = [
-    header::CONTENT_ENCODING,
-    header::TRAILER,
-    header::ETAG,
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-md5"),
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use outrigger_engine::body::Body;
     use outrigger_host::a6::Entry;
 
     fn upstream(fields: &[(&'static str, &'static str)]) -> Response {

@@ -52,7 +52,7 @@ impl Runners {
 pub struct External {
     pub(super) runners: Runners,
     pub(super) metrics: Metrics,
-    pub(super) body_memory: BodyMemory,
+    pub(crate) body_memory: BodyMemory,
 }
 
 impl External {

@@ -12,17 +12,22 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
 
 use crate::body::{Body, Kept};
+use crate::chain::Chain;
+use crate::consumer::{Consumer, Identity};
 use crate::context::Context;
 use crate::forwarded;
 use crate::headers::HeaderEdit;
 use crate::host_name::{HostName, LastHost};
-use crate::plugin::Chain;
 use crate::response::Refusal;
 use crate::snapshot::{LocalSnapshot, MatchedRoute};
 use crate::target::Target;
 use crate::upstream::PassHost;
 use crate::upstream_trace::UpstreamTrace;
 use crate::worker::Worker;
+
+const CONSUMER_NAME: HeaderName = HeaderName::from_static("x-consumer-username");
+const CONSUMER_CUSTOM_ID: HeaderName = HeaderName::from_static("x-consumer-custom-id");
+const CREDENTIAL_ID: HeaderName = HeaderName::from_static("x-credential-identifier");
 
 /// The client's connection.
 #[derive(Debug)]
@@ -97,15 +102,6 @@ impl fmt::Debug for RequestLength {
     }
 }
 
-/// Who the request was made for, once a plugin has found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Consumer {
-    /// The consumer's name.
-    pub name: String,
-    /// Its group.
-    pub group_id: Option<String>,
-}
-
 /// How long calls of external plugins have taken; none where there was none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PluginTimes {
@@ -159,14 +155,16 @@ pub struct Exchange {
     pub response_edits: Vec<HeaderEdit>,
     /// What the upstream did.
     pub upstream: UpstreamTrace,
-    /// The configuration that it runs on, if that has global rules.
-    pub rules: Option<LocalSnapshot>,
+    /// The configuration that it runs on, once it is being served.
+    pub snapshot: Option<LocalSnapshot>,
     /// Whether somebody will want to know how long the upstream took.
     pub timed: bool,
     /// How long the request was.
     pub length: RequestLength,
-    /// Who the request was made for.
+    /// Who the request is made for; set by [`attach`](Self::attach).
     pub consumer: Option<Arc<Consumer>>,
+    /// The route's plugins with those of the consumer, where that has any.
+    pub(crate) of_consumer: Option<Rc<Chain>>,
     /// How long external plugins have taken.
     pub plugin_times: PluginTimes,
     pub(crate) request_id: OnceCell<String>,
@@ -235,7 +233,8 @@ impl Exchange {
             route: None,
             response_edits: Vec::new(),
             upstream: UpstreamTrace::default(),
-            rules: None,
+            snapshot: None,
+            of_consumer: None,
             timed: false,
             length: RequestLength::default(),
             consumer: None,
@@ -251,10 +250,61 @@ impl Exchange {
     }
 
     /// The plugins that run for it: those of the global rules, rule by rule, and
-    /// then those of its route.
+    /// then those of its route, with the consumer's.
     pub fn chains(&self) -> impl Iterator<Item = &Chain> {
-        let rules = self.rules.iter().flat_map(|it| it.global_rules());
-        rules.chain(self.route.iter().map(|route| &route.chain))
+        let rules = self.snapshot.iter().flat_map(|it| it.global_rules());
+        let route = match &self.of_consumer {
+            Some(chain) => Some(&**chain),
+            None => self.route.as_ref().map(|route| &route.chain),
+        };
+        rules.chain(route)
+    }
+
+    /// The consumer whom `plugin` knows by `key`.
+    #[must_use]
+    pub fn identify(&self, plugin: &str, key: &[u8]) -> Option<Identity> {
+        let consumers = self.snapshot.as_ref()?.consumers();
+        consumers.find(plugin, key).cloned()
+    }
+
+    /// From here on the request is made for this consumer, which the upstream
+    /// is told; what the client said of it itself is taken out.
+    pub fn attach(&mut self, identity: Identity) {
+        let Identity {
+            consumer,
+            credential_id,
+            ..
+        } = identity;
+        let name = HeaderValue::try_from(&consumer.name).ok();
+        for (field, value) in [
+            (CONSUMER_NAME, name),
+            (CREDENTIAL_ID, credential_id),
+            (CONSUMER_CUSTOM_ID, consumer.custom_id.clone()),
+        ] {
+            match value {
+                Some(value) => self.headers.insert(field, value),
+                None => self.headers.remove(field),
+            };
+        }
+        self.consumer = Some(consumer);
+    }
+
+    /// The plugins of its route with those of its consumer, once they are joined.
+    #[must_use]
+    pub fn joined(&self) -> Option<Rc<Chain>> {
+        self.of_consumer.clone()
+    }
+
+    /// Joins the consumer's plugins with those of the route; none where the
+    /// route's stay as they are.
+    pub fn join_consumer(&mut self) -> Option<Rc<Chain>> {
+        let consumer = self.consumer.as_ref()?;
+        if consumer.plugins.is_empty() {
+            return None;
+        }
+        let chain = Rc::new(self.route.as_ref()?.chain.with(&consumer.plugins));
+        self.of_consumer = Some(Rc::clone(&chain));
+        Some(chain)
     }
 
     /// Shows `field` the header fields that the upstream gets, the forwarding

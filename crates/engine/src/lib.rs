@@ -8,6 +8,8 @@
 
 pub mod args;
 pub mod body;
+pub mod chain;
+pub mod consumer;
 pub mod context;
 pub mod exchange;
 pub mod expr;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use outrigger_model::Fault;
 
+use crate::consumer::Credential;
 use crate::exchange::Exchange;
 use crate::finished::Finished;
 use crate::response::{Refusal, Response};
@@ -130,6 +131,17 @@ pub trait Factory: Send + Sync {
     /// # Errors
     /// The [`Fault`] names the property, from the configuration down, that does not hold.
     fn build(&self, conf: &serde_json::Value, owner: &Owner) -> Result<Arc<dyn Plugin>, Fault>;
+
+    /// For an authentication plugin: parses what a consumer's or a credential's
+    /// configuration says the plugin knows the consumer by. `None`: it is no
+    /// authentication plugin, and runs for the consumer's requests.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    fn credential(&self, conf: &serde_json::Value) -> Option<Result<Credential, Fault>> {
+        let _ = conf;
+        None
+    }
 }
 
 /// All plugins that this gateway has, by name.
@@ -163,91 +175,5 @@ impl Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.factories.keys()).finish()
-    }
-}
-
-/// A route's plugins, sorted into phases.
-#[derive(Debug, Default)]
-pub struct Chain {
-    rewrite: Vec<Arc<dyn Plugin>>,
-    access: Vec<Arc<dyn Plugin>>,
-    response: Vec<Arc<dyn Plugin>>,
-    log: Vec<Arc<dyn Plugin>>,
-}
-
-impl Chain {
-    /// Builds the chain from plugins and their priorities, in any order;
-    /// plugins of one priority keep theirs.
-    #[must_use]
-    pub fn new(mut plugins: Vec<(i32, Arc<dyn Plugin>)>) -> Self {
-        plugins.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
-        let of = |phase: fn(&Phases) -> bool| {
-            let here = plugins.iter().filter(|(_, plugin)| phase(&plugin.phases()));
-            here.map(|(_, plugin)| Arc::clone(plugin)).collect()
-        };
-        Chain {
-            rewrite: of(|phases| phases.rewrite),
-            access: of(|phases| phases.access),
-            response: of(|phases| phases.response),
-            log: of(|phases| phases.log),
-        }
-    }
-
-    /// Whether any plugin has a part in the request phases.
-    #[must_use]
-    pub fn acts_on_requests(&self) -> bool {
-        !(self.rewrite.is_empty() && self.access.is_empty())
-    }
-
-    /// Whether any plugin has a part in the response phase.
-    #[must_use]
-    pub fn acts_on_responses(&self) -> bool {
-        !self.response.is_empty()
-    }
-
-    /// Whether any plugin has a part in the log phase.
-    #[must_use]
-    pub fn logs(&self) -> bool {
-        !self.log.is_empty()
-    }
-
-    /// Runs the request phases.
-    ///
-    /// # Errors
-    /// The first plugin's [`Refusal`] ends them.
-    pub async fn request(&self, exchange: &mut Exchange) -> Result<Flow, Refusal> {
-        for plugin in &self.rewrite {
-            if let Flow::Respond(response) = plugin.rewrite(exchange).await? {
-                return Ok(Flow::Respond(response));
-            }
-        }
-        for plugin in &self.access {
-            if let Flow::Respond(response) = plugin.access(exchange).await? {
-                return Ok(Flow::Respond(response));
-            }
-        }
-        Ok(Flow::Continue)
-    }
-
-    /// Runs the response phase.
-    ///
-    /// # Errors
-    /// The first plugin's [`Refusal`] ends it; the response is dropped.
-    pub async fn response(
-        &self,
-        exchange: &mut Exchange,
-        response: &mut Response,
-    ) -> Result<(), Refusal> {
-        for plugin in &self.response {
-            plugin.response(exchange, response).await?;
-        }
-        Ok(())
-    }
-
-    /// Runs the log phase.
-    pub fn log(&self, finished: &Rc<Finished>) {
-        for plugin in &self.log {
-            plugin.log(finished);
-        }
     }
 }

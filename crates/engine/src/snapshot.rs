@@ -12,8 +12,10 @@ use std::sync::Arc;
 
 use outrigger_model::{Id, Invalid, Resources, Timeout};
 
+use crate::chain::Chain;
+use crate::consumer::Consumers;
 use crate::exchange::Exchange;
-use crate::plugin::{Chain, Registry};
+use crate::plugin::Registry;
 use crate::router::{Captured, Mode, RouteKey, Router, Wanted};
 use crate::upstream::Upstream;
 use crate::vars;
@@ -53,6 +55,7 @@ pub struct Snapshot {
     router: Router,
     routes: Vec<Route>,
     global_rules: Vec<Chain>,
+    consumers: Consumers,
     kept: Kept,
 }
 
@@ -64,6 +67,7 @@ impl Snapshot {
             router: Router::new(Mode::default(), []),
             routes: Vec::new(),
             global_rules: Vec::new(),
+            consumers: Consumers::default(),
             kept: Kept::default(),
         }
     }
@@ -90,7 +94,7 @@ impl Snapshot {
             compiler.route(route, &shared);
         }
         let global_rules = compiler.global_rules(resources);
-        compiler.consumers(resources);
+        let consumers = compiler.consumers(resources);
         let kept = compiler.finish()?;
         let keys = enabled().map(|route| RouteKey {
             uris: &route.uris,
@@ -104,6 +108,7 @@ impl Snapshot {
             router: Router::new(mode, keys),
             routes,
             global_rules,
+            consumers,
             kept,
         })
     }
@@ -113,6 +118,10 @@ impl Snapshot {
     #[must_use]
     pub fn global_rules(&self) -> &[Chain] {
         &self.global_rules
+    }
+
+    pub(crate) fn consumers(&self) -> &Consumers {
+        &self.consumers
     }
 
     /// How many routes serve.

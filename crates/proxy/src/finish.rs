@@ -17,9 +17,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use outrigger_engine::body::{Body, BodyError, BodyStream};
+use outrigger_engine::chain::Chain;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::finished::{End, Finished, client_closed_request};
-use outrigger_engine::plugin::Chain;
 
 use crate::sent::Sent;
 

@@ -8,8 +8,9 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
+use outrigger_engine::chain::Chain;
 use outrigger_engine::exchange::{Client, Exchange, RequestLength};
-use outrigger_engine::plugin::{Chain, Flow};
+use outrigger_engine::plugin::Flow;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::MatchedRoute;
 
@@ -124,9 +125,7 @@ fn with_media_type(mut response: Response) -> Response {
 async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response, Refusal> {
     let snapshot = worker.current.get();
     exchange.route = MatchedRoute::find(&snapshot, exchange);
-    if !snapshot.global_rules().is_empty() {
-        exchange.rules = Some(Rc::clone(&snapshot));
-    }
+    exchange.snapshot = Some(Rc::clone(&snapshot));
     let look = |chain: &Chain| chain.logs() || chain.acts_on_responses();
     let timed = exchange.chains().any(look);
     exchange.timed = timed;
@@ -139,7 +138,9 @@ async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response
     for rule in snapshot.global_rules() {
         rule.response(exchange, &mut response).await?;
     }
-    if let Some(route) = exchange.route.clone() {
+    if let Some(chain) = exchange.joined() {
+        chain.response(exchange, &mut response).await?;
+    } else if let Some(route) = exchange.route.clone() {
         route.chain.response(exchange, &mut response).await?;
     }
     Ok(response)
@@ -157,7 +158,7 @@ async fn ask(
         }
     }
     let route = exchange.route.clone().ok_or(Refusal::NoRoute)?;
-    if let Flow::Respond(response) = route.chain.request(exchange).await? {
+    if let Flow::Respond(response) = request(exchange, &route.chain).await? {
         return Ok(with_media_type(response));
     }
     let mut response = upstream::ask(exchange, &route, worker).await?;
@@ -172,4 +173,19 @@ async fn ask(
         response.headers.insert(UPSTREAM_STATUS, status);
     }
     Ok(response)
+}
+
+/// Runs the request phases of a route. Who the request is made for is known after
+/// the rewrite phase; what belongs to that consumer joins in from there.
+async fn request(exchange: &mut Exchange, chain: &Chain) -> Result<Flow, Refusal> {
+    if let Flow::Respond(response) = chain.rewrite(exchange).await? {
+        return Ok(Flow::Respond(response));
+    }
+    let Some(joined) = exchange.join_consumer() else {
+        return chain.access(exchange).await;
+    };
+    if let Flow::Respond(response) = joined.rewrite_of_consumer(exchange).await? {
+        return Ok(Flow::Respond(response));
+    }
+    joined.access(exchange).await
 }

@@ -1,17 +1,20 @@
 //! From resources to their compiled parts, taking over what did not change.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use outrigger_model::{
     Fault, HostPattern, Id, Invalid, Kind, Place, PluginConfs, PropertyPath, Resources, UriPattern,
 };
 use serde_json::Value;
 
 use super::{Route, Service};
+use crate::chain::{Built, Chain, merged};
+use crate::consumer::{Consumer, Consumers, Identity};
 use crate::meta::Meta;
-use crate::plugin::{Chain, Owner, Plugin, Registry};
+use crate::plugin::{Owner, Plugin, Registry};
 use crate::upstream::Upstream;
 
 /// Compiled parts by what they were compiled from.
@@ -19,15 +22,6 @@ use crate::upstream::Upstream;
 pub(super) struct Kept {
     pub(super) plugins: HashMap<(Owner, String), (Value, Arc<dyn Plugin>)>,
     upstreams: HashMap<Owner, (outrigger_model::Upstream, Arc<Upstream>)>,
-}
-
-/// A plugin of a resource.
-#[derive(Clone)]
-struct Built {
-    name: String,
-    priority: i32,
-    /// None for one that is switched off. It still goes before others of its name.
-    plugin: Option<Arc<dyn Plugin>>,
 }
 
 /// What routes refer to.
@@ -111,16 +105,59 @@ impl<'a> Compiler<'a> {
     pub(super) fn global_rules(&mut self, resources: &Resources) -> Vec<Chain> {
         let rules = resources.global_rules.iter();
         rules
-            .map(|rule| chain(self.plugins(Kind::GlobalRule, &rule.id, &rule.plugins)))
+            .map(|rule| Chain::new(self.plugins(Kind::GlobalRule, &rule.id, &rule.plugins)))
             .collect()
     }
 
-    pub(super) fn consumers(&mut self, resources: &Resources) {
-        for consumer in &resources.consumers {
-            self.plugins(Kind::Consumer, &consumer.username, &consumer.plugins);
-        }
+    pub(super) fn consumers(&mut self, resources: &Resources) -> Consumers {
+        let mut groups = HashMap::new();
         for group in &resources.consumer_groups {
-            self.plugins(Kind::ConsumerGroup, &group.id, &group.plugins);
+            let plugins = self.plugins(Kind::ConsumerGroup, &group.id, &group.plugins);
+            groups.insert(&group.id, plugins);
+        }
+        let mut consumers = Consumers::default();
+        for consumer in &resources.consumers {
+            let group = consumer.group_id.as_ref().and_then(|id| groups.get(id));
+            self.consumer(consumer, group.map_or(&[], Vec::as_slice), &mut consumers);
+        }
+        consumers
+    }
+
+    fn consumer(
+        &mut self,
+        consumer: &outrigger_model::Consumer,
+        of_group: &[Built],
+        consumers: &mut Consumers,
+    ) {
+        let name = &consumer.username;
+        let mut credentials = Vec::new();
+        let mut plugins = Vec::new();
+        for (plugin, conf) in consumer.plugins.iter() {
+            let credential = self.registry.get(plugin);
+            match credential.and_then(|factory| factory.credential(conf)) {
+                Some(Ok(credential)) => credentials.push((plugin, credential)),
+                Some(Err(fault)) => self.fault(Kind::Consumer, name, plugin, fault),
+                None => plugins.extend(self.one(Kind::Consumer, name, plugin, conf)),
+            }
+        }
+        let custom_id = consumer.labels.get("custom_id");
+        let known = Arc::new(Consumer {
+            name: name.to_string(),
+            group_id: consumer.group_id.as_ref().map(Id::to_string),
+            custom_id: custom_id.and_then(|id| HeaderValue::try_from(id).ok()),
+            plugins: merged(plugins, of_group),
+        });
+        for (plugin, credential) in credentials {
+            let identity = Identity {
+                consumer: Arc::clone(&known),
+                credential_id: None,
+                secret: credential.secret,
+            };
+            if let Some(other) = consumers.add(plugin, credential.key, identity) {
+                let message = format!("the consumer {other} is known by the same");
+                let path = PropertyPath::root();
+                self.fault(Kind::Consumer, name, plugin, Fault { path, message });
+            }
         }
     }
 
@@ -176,7 +213,9 @@ impl<'a> Compiler<'a> {
             (None, None) => service.and_then(|service| service.upstream.clone()),
         };
         let own = self.plugins(Kind::Route, &route.id, &route.plugins);
-        let inherited = config.into_iter().chain(service.map(|it| &it.plugins));
+        let of_config = config.map_or(&[][..], Vec::as_slice);
+        let of_service = service.map_or(&[][..], |service| &service.plugins);
+        let plugins = merged(merged(own, of_config), of_service);
         let timeout = route
             .timeout
             .or_else(|| upstream.as_ref().map(|upstream| upstream.timeout))
@@ -186,33 +225,38 @@ impl<'a> Compiler<'a> {
             name: route.name.clone(),
             service: service.map(|service| Arc::clone(&service.service)),
             uris: route.uris.iter().map(UriPattern::to_string).collect(),
-            chain: chain(merged(own, inherited)),
+            chain: Chain::new(plugins),
             upstream,
             timeout,
         }
     }
 
     fn plugins(&mut self, kind: Kind, id: &Id, confs: &PluginConfs) -> Vec<Built> {
-        let mut built = Vec::with_capacity(confs.len());
-        for (name, conf) in confs.iter() {
-            let owner = Owner {
-                kind,
-                id: id.clone(),
-            };
-            match self.plugin(owner, name, conf) {
-                Ok(plugin) => built.push(plugin),
-                Err(fault) => {
-                    let path = PropertyPath::root().key("plugins").key(name);
-                    let path = path.join(&fault.path);
-                    let id = id.clone();
-                    self.invalid.push(Invalid {
-                        at: Place { kind, id, path },
-                        message: fault.message,
-                    });
-                }
-            }
-        }
-        built
+        let built = confs
+            .iter()
+            .map(|(name, conf)| self.one(kind, id, name, conf));
+        built.flatten().collect()
+    }
+
+    fn one(&mut self, kind: Kind, id: &Id, name: &str, conf: &Value) -> Option<Built> {
+        let owner = Owner {
+            kind,
+            id: id.clone(),
+        };
+        self.plugin(owner, name, conf)
+            .map_err(|fault| self.fault(kind, id, name, fault))
+            .ok()
+    }
+
+    /// A plugin's configuration does not hold.
+    fn fault(&mut self, kind: Kind, id: &Id, plugin: &str, fault: Fault) {
+        let path = PropertyPath::root().key("plugins").key(plugin);
+        let path = path.join(&fault.path);
+        let id = id.clone();
+        self.invalid.push(Invalid {
+            at: Place { kind, id, path },
+            message: fault.message,
+        });
     }
 
     fn plugin(&mut self, owner: Owner, name: &str, conf: &Value) -> Result<Built, Fault> {
@@ -233,30 +277,9 @@ impl<'a> Compiler<'a> {
         let kept = (Cow::into_owned(conf), Arc::clone(&plugin));
         self.kept.plugins.insert(key, kept);
         Ok(Built {
-            name: name.to_owned(),
+            name: name.into(),
             priority: meta.priority.unwrap_or(factory.priority()),
             plugin: (!meta.disabled).then(|| meta.apply(plugin)),
         })
     }
-}
-
-/// Plugins with those that are `inherited`, of which earlier ones go before later
-/// ones, whole plugin by whole plugin.
-fn merged<'b>(own: Vec<Built>, inherited: impl Iterator<Item = &'b Vec<Built>>) -> Vec<Built> {
-    let mut merged = own;
-    for plugins in inherited {
-        let names: HashSet<_> = merged.iter().map(|built| built.name.clone()).collect();
-        let others = plugins.iter().filter(|built| !names.contains(&built.name));
-        merged.extend(others.cloned());
-    }
-    merged
-}
-
-fn chain(plugins: Vec<Built>) -> Chain {
-    let enabled = plugins.into_iter();
-    Chain::new(
-        enabled
-            .filter_map(|built| Some((built.priority, built.plugin?)))
-            .collect(),
-    )
 }

@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use http::{Method, StatusCode};
 use outrigger_engine::body::{Body, BodyError};
+use outrigger_engine::chain::Chain;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::headers::strip_hop_by_hop;
-use outrigger_engine::plugin::Chain;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::Route;
 use outrigger_engine::upstream::{Node, Upstream};

@@ -303,6 +303,7 @@ impl Exchange {
             return None;
         }
         let chain = Rc::new(self.route.as_ref()?.chain.with(&consumer.plugins));
+        self.timed |= chain.logs() || chain.acts_on_responses();
         self.of_consumer = Some(Rc::clone(&chain));
         Some(chain)
     }

@@ -34,3 +34,7 @@ pub const RUNNER_NAME_CHARS: usize = 64;
 /// Longest key of a resource, in bytes: a consumer's name, a credential's id, and
 /// the names of their collections, with room.
 pub const KEY_LEN: usize = 512;
+/// Longest text about the gateway in traces, in characters.
+pub const TRACE_TEXT: usize = 1024;
+/// Most spans that may wait to be sent; each has some hundred bytes.
+pub const TRACE_QUEUE: i64 = 1_000_000;

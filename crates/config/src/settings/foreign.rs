@@ -93,7 +93,6 @@ const MOVED: &str = "this key of APISIX 2 is not supported: see `deployment`";
 /// At the top.
 pub(super) const TOP: Table = &[
     ("stream_plugins", NoEffect("there is no stream proxy")),
-    ("plugin_attr", NoEffect("no plugin has attributes yet")),
     ("graphql", NoEffect("GraphQL is not looked into")),
     (
         "discovery",
@@ -105,6 +104,19 @@ pub(super) const TOP: Table = &[
     ),
     ("xrpc", Refused("xRPC is not supported: remove it")),
     ("etcd", Refused(MOVED)),
+];
+
+const METRICS: &str = "metrics have the names and labels of docs/observability.md";
+
+/// In `plugin_attr.prometheus`.
+pub(super) const PROMETHEUS: Table = &[
+    ("metric_prefix", NoEffect(METRICS)),
+    ("metrics", NoEffect(METRICS)),
+    ("default_buckets", NoEffect(METRICS)),
+    (
+        "refresh_interval",
+        NoEffect("metrics are as they are when they are asked for"),
+    ),
 ];
 
 /// In `apisix`.

@@ -12,6 +12,8 @@ mod foreign;
 mod listen;
 mod nginx;
 mod outrigger;
+mod prometheus;
+mod tracing;
 mod units;
 
 use std::net::SocketAddr;
@@ -31,6 +33,8 @@ use crate::yaml;
 
 pub use self::control::ControlApi;
 pub use self::ext_plugin::{EnvRule, ExtPlugin, RunnerSettings, RunnerTimeout};
+pub use self::prometheus::MetricsExport;
+pub use self::tracing::Tracing;
 
 /// What `config.yaml` says, every value checked and every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +52,10 @@ pub struct Settings {
     pub trusted_addresses: Vec<Cidr>,
     /// Where the control API listens; none if it is off.
     pub control: Option<ControlApi>,
+    /// Where metrics are handed out; none if they are not.
+    pub metrics: Option<MetricsExport>,
+    /// Which requests are traced; none if tracing is off.
+    pub tracing: Option<Tracing>,
     /// Whether every response carries the upstream's status in
     /// `X-APISIX-Upstream-Status`; otherwise only one that says 5xx.
     pub show_upstream_status: bool,
@@ -160,6 +168,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
     let ext_plugin = ext_plugin::read(&root, &nginx.envs, folder);
     let own = root.section("outrigger", |section| outrigger::read(section, folder));
     let plugins = root.read("plugins", read_plugins);
+    let metrics = prometheus::read(&root, notes);
     foreign::sort_out(&root, foreign::TOP, notes);
     root.finish();
     Some(Settings {
@@ -169,6 +178,8 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         router: apisix.router,
         trusted_addresses: apisix.trusted_addresses,
         control: apisix.control,
+        metrics,
+        tracing: own.tracing,
         show_upstream_status: apisix.show_upstream_status,
         server_tokens: apisix.server_tokens,
         client: nginx.client,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use outrigger_model::read::{At, Object};
 
+
+use super::tracing::{self, Tracing};
 use super::units;
 use crate::limits;
 
@@ -14,6 +16,7 @@ pub(super) struct Own {
     pub(super) data_dir: PathBuf,
     pub(super) runtime_dir: Option<PathBuf>,
     pub(super) body_memory: Option<u64>,
+    pub(super) tracing: Option<Tracing>,
 }
 
 /// Relative paths are relative to `folder`.
@@ -26,6 +29,7 @@ pub(super) fn read(section: &Object<'_>, folder: &Path) -> Own {
             .unwrap_or_else(|| folder.join("data")),
         runtime_dir: section.read("runtime_dir", path),
         body_memory: section.read("body_memory", units::size),
+        tracing: section.read("tracing", tracing::read),
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod control;
 pub mod limits;
+pub mod metrics;
 pub mod server;
 
 mod answer;

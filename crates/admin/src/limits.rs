@@ -17,3 +17,5 @@ pub const STOP: Duration = Duration::from_secs(1);
 /// How long to wait after a connection could not be accepted for want of
 /// descriptors or memory.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long metrics wait for what the runners do; without it they have all else.
+pub(crate) const RUNNERS: Duration = Duration::from_secs(1);

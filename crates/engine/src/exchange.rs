@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
+use outrigger_telemetry::trace::RequestSpan;
 
 use crate::body::{Body, Kept};
 use crate::chain::Chain;
@@ -167,6 +168,8 @@ pub struct Exchange {
     pub(crate) of_consumer: Option<Rc<Chain>>,
     /// How long external plugins have taken.
     pub plugin_times: PluginTimes,
+    /// The request's span, where requests are traced.
+    pub trace: Option<Box<RequestSpan>>,
     pub(crate) request_id: OnceCell<String>,
 }
 
@@ -239,6 +242,7 @@ impl Exchange {
             length: RequestLength::default(),
             consumer: None,
             plugin_times: PluginTimes::default(),
+            trace: None,
             request_id: OnceCell::new(),
         })
     }

@@ -4,6 +4,7 @@
 //! weighted round robin that is exact over each cycle and spreads a node's
 //! turns evenly.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,15 @@ pub enum Address {
     Socket(SocketAddr),
     /// A name to be looked up when a connection is made.
     Name(Arc<str>, u16),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Socket(address) => write!(f, "{address}"),
+            Address::Name(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
 }
 
 /// A server of an upstream.

@@ -26,6 +26,9 @@ const CONFIG_FILE: &str = "config.yaml";
 /// What the gateway logs of its control API, before the address.
 const CONTROL: &str = "control API: http://";
 
+/// What the gateway logs of its metrics, before the address and the path.
+const METRICS: &str = "metrics: http://";
+
 /// What ends the routes file; the gateway reads no file without it.
 const END: &str = "#END";
 
@@ -59,6 +62,22 @@ impl Gateway {
         let url = line.split_once(CONTROL).expect("it was found").1;
         let address = url.split_whitespace().next().unwrap_or(url);
         Client::new(address.parse().expect("an address is logged"))
+    }
+
+    /// Its metrics as they are now.
+    ///
+    /// # Panics
+    /// If it does not hand them out.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let line = self.wait_log(METRICS);
+        let url = line.split_once(METRICS).expect("it was found").1;
+        let url = url.split_whitespace().next().unwrap_or(url);
+        let (address, path) = url.split_at(url.find('/').expect("a path is logged"));
+        let client = Client::new(address.parse().expect("an address is logged"));
+        let response = client.get(path).send();
+        assert_eq!(response.status, 200, "{response:?}");
+        String::from_utf8(response.body).expect("metrics are text")
     }
 
     /// A client for its first listener.

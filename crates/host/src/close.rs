@@ -29,9 +29,11 @@ pub enum CloseReason {
     Stopped,
 }
 
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl CloseReason {
+    /// One stable word, or two, for metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Done => "done",
             Self::Cancelled => "cancelled",
             Self::Failed => "failed",
@@ -42,6 +44,12 @@ impl fmt::Display for CloseReason {
             Self::Surplus => "surplus",
             Self::Outdated => "outdated",
             Self::Stopped => "stopped",
-        })
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }

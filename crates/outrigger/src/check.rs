@@ -24,9 +24,10 @@ pub(crate) fn check(config: &Path) -> Result<(), Failure> {
     println!("{}: ok", config.display());
     let SourceSettings::Yaml { path } = &settings.source;
     let runners = runners::without_processes(&settings);
-    let external = outrigger_plugins::External::new(runners, &Metrics::new(1));
+    let metrics = Metrics::new(1);
+    let external = outrigger_plugins::External::new(runners, &metrics);
     let registry = outrigger_plugins::registry(&external);
-    let reading = Source::open(path, registry, mode(settings.router));
+    let reading = Source::open(path, registry, mode(settings.router), &metrics);
     let source = control_runtime()?.block_on(reading)?;
     println!(
         "{}: ok, {} routes",

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::Failure;
+use crate::observability::{Observability, Seen};
 use crate::remote::{Remote, Wish};
 use crate::runners::Fleet;
 use crate::runtime_dir;
@@ -36,6 +37,7 @@ pub(crate) struct Gateway {
     fleet: Fleet,
     follower: JoinHandle<()>,
     control: Option<admin::server::Serving>,
+    seen: Seen,
     wishes: Wishes,
     settings: Settings,
     /// Kept until the runners are gone.
@@ -60,19 +62,21 @@ impl Gateway {
             std::env::var_os(name)
         })?;
         let control = settings.control.map(bind_control).transpose()?.flatten();
-        let proxy_settings = proxy_settings(&settings);
-        let metrics = Metrics::new(proxy_settings.workers);
-        let bound = proxy::Bound::bind(proxy_settings)?;
+        let workers = workers(&settings);
+        let observed = Observability::new(&settings, workers)?;
+        let bound = proxy::Bound::bind(proxy_settings(&settings, workers, &observed))?;
         let addresses = bound.addresses().to_vec();
         let fleet = Fleet::start(&settings, sockets.path(), output.as_ref())?;
-        let source = open_source(&settings, &fleet, &metrics).await?;
+        let source = open_source(&settings, &fleet, observed.metrics()).await?;
         let proxy = bound.start(source.snapshot())?;
         let (outbox, inbox) = mpsc::channel(WISHES);
         let remote = Remote::new(outbox.clone(), Arc::clone(source.resources()));
+        let remote: Arc<dyn admin::control::Control> = Arc::new(remote);
+        let seen = observed.serve(Arc::clone(&remote));
         let control = control.map(|bound| {
             let address = bound.address();
             tracing::info!("control API: http://{address}");
-            bound.serve(admin::control::router(Arc::new(remote), address.ip()))
+            bound.serve(admin::control::router(remote, address.ip()))
         });
         let wishes = Wishes {
             inbox,
@@ -88,6 +92,7 @@ impl Gateway {
             fleet,
             follower,
             control,
+            seen,
             wishes,
             settings,
             sockets,
@@ -140,6 +145,7 @@ impl Gateway {
         }
         self.proxy.stop(self.settings.shutdown_timeout).await;
         self.fleet.stop().await;
+        self.seen.stop().await;
         tracing::info!("stopped");
     }
 }
@@ -176,7 +182,7 @@ async fn open_source(
     }
     let registry = outrigger_plugins::registry(&external);
     let SourceSettings::Yaml { path } = &settings.source;
-    Ok(Source::open(path, registry, mode(settings.router)).await?)
+    Ok(Source::open(path, registry, mode(settings.router), metrics).await?)
 }
 
 /// The engine's name for the configured router.
@@ -188,11 +194,21 @@ pub(crate) fn mode(router: Router) -> Mode {
     }
 }
 
-fn proxy_settings(settings: &Settings) -> proxy::Settings {
+fn workers(settings: &Settings) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    settings.workers.map_or_else(cores, NonZeroUsize::get)
+}
+
+fn proxy_settings(
+    settings: &Settings,
+    workers: usize,
+    observed: &Observability,
+) -> proxy::Settings {
     proxy::Settings {
         listen: settings.listens.clone(),
-        workers: settings.workers.map_or_else(cores, NonZeroUsize::get),
+        workers,
+        metrics: observed.metrics().clone(),
+        tracer: observed.tracer().cloned(),
         trusted: settings.trusted_addresses.clone(),
         max_body: settings.client.max_body_size,
         max_head: settings.client.max_header_size,

@@ -7,6 +7,7 @@ mod control;
 mod demo;
 mod demo_runner;
 mod gateway;
+mod observability;
 mod remote;
 mod run;
 mod runners;

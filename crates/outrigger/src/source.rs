@@ -10,12 +10,14 @@ use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Resources;
+use outrigger_telemetry::metrics::Metrics;
 
 /// Compiles what a source yields and puts it into effect.
 pub(crate) struct Source {
     watch: Watch,
     registry: Registry,
     mode: Mode,
+    metrics: Metrics,
     snapshot: Arc<ArcSwap<Snapshot>>,
     resources: Arc<ArcSwap<Inventory>>,
 }
@@ -26,11 +28,17 @@ impl Source {
     ///
     /// # Errors
     /// What is wrong with the file; there is nothing to go on with then.
-    pub(crate) async fn open(file: &Path, registry: Registry, mode: Mode) -> Result<Self, Report> {
+    pub(crate) async fn open(
+        file: &Path,
+        registry: Registry,
+        mode: Mode,
+        metrics: &Metrics,
+    ) -> Result<Self, Report> {
         let mut source = Source {
             watch: Watch::new(file, env),
             registry,
             mode,
+            metrics: metrics.clone(),
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
             resources: Arc::default(),
         };
@@ -55,6 +63,7 @@ impl Source {
         loop {
             let change = self.watch.next().await;
             if let Err(report) = self.apply(change) {
+                self.metrics.config_refused();
                 tracing::error!("{report}");
                 tracing::warn!(
                     "{}: not applied; the configuration before it stays in effect",
@@ -78,6 +87,7 @@ impl Source {
         let revision = self.resources.load().revision() + 1;
         let written = document.inventory(revision);
         self.resources.store(Arc::new(written));
+        self.metrics.config_applied(routes);
         tracing::info!("apisix.yaml: {routes} routes applied");
         Ok(())
     }

@@ -142,6 +142,8 @@ fn settings() -> Settings {
         send_timeout: WAIT,
         show_upstream_status: false,
         show_version: true,
+        metrics: outrigger_telemetry::metrics::Metrics::new(1),
+        tracer: None,
     }
 }
 

@@ -10,6 +10,7 @@ use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Resources;
 use outrigger_proxy::{Bound, Settings};
+use outrigger_telemetry::metrics::Metrics;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
@@ -42,6 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         send_timeout: Duration::from_secs(10),
         show_upstream_status: false,
         show_version: true,
+        metrics: Metrics::new(1),
+        tracer: None,
     })?;
     let _running = bound.start(&snapshot)?;
     loop {

@@ -24,6 +24,7 @@ pub(crate) async fn serve(
     worker: Rc<Worker>,
 ) {
     let number = worker.engine.next_serial();
+    let _counted = worker.metrics.connected();
     let trusted = worker
         .settings
         .trusted

@@ -22,6 +22,7 @@ use outrigger_engine::exchange::Exchange;
 use outrigger_engine::finished::{End, Finished, client_closed_request};
 
 use crate::sent::Sent;
+use crate::trace;
 
 /// What goes out on one connection; its requests come one after the other.
 #[derive(Default)]
@@ -107,6 +108,7 @@ impl Outgoing {
             at: now,
             time: SystemTime::now(),
         };
+        trace::end(&mut exchange, &end);
         let finished = Rc::new(Finished { exchange, end });
         for chain in finished.exchange.chains() {
             chain.log(&finished);
@@ -153,7 +155,7 @@ impl<'a> Underway<'a> {
 
 /// Whether anybody wants to hear of the request's end.
 fn is_wanted(exchange: &Exchange) -> bool {
-    exchange.chains().any(Chain::logs)
+    exchange.chains().any(Chain::logs) || trace::is_recorded(exchange)
 }
 
 impl Deref for Underway<'_> {

@@ -17,6 +17,7 @@ use outrigger_engine::snapshot::MatchedRoute;
 use crate::client_body;
 use crate::client_stream::Unread;
 use crate::finish::{self, Outgoing, Underway};
+use crate::trace;
 use crate::upstream;
 use crate::worker::Worker;
 
@@ -34,6 +35,7 @@ pub(crate) async fn handle(
     outgoing: &Rc<Outgoing>,
 ) -> Result<http::Response<Body>, Infallible> {
     outgoing.next().await;
+    let serving = worker.metrics.request();
     let mut response = match receive(request, client, &worker, unread) {
         Ok(exchange) => {
             let mut underway = Underway::new(exchange, outgoing);
@@ -44,6 +46,7 @@ pub(crate) async fn handle(
         }
         Err(refusal) => refusal.response(),
     };
+    serving.answered(response.status.as_u16());
     let server = if worker.settings.show_version {
         SERVER_AND_VERSION
     } else {
@@ -75,6 +78,9 @@ fn receive(
         head: head_length as u64,
         body: received,
     };
+    if let Some(tracer) = &worker.tracer {
+        trace::begin(tracer, &mut exchange);
+    }
     Ok(exchange)
 }
 

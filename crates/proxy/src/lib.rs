@@ -19,6 +19,7 @@ pub mod limits;
 mod listener;
 mod sent;
 mod server;
+mod trace;
 mod upstream;
 mod worker;
 

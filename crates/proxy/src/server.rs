@@ -9,6 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Cidr;
+use outrigger_telemetry::metrics::Metrics;
+use outrigger_telemetry::trace::Tracer;
 use tokio::sync::{oneshot, watch};
 
 use crate::listener::{self, BindError};
@@ -39,6 +41,10 @@ pub struct Settings {
     pub show_upstream_status: bool,
     /// Whether the field `Server` tells the version.
     pub show_version: bool,
+    /// Where clients and requests are counted.
+    pub metrics: Metrics,
+    /// What traces requests; none if nothing does.
+    pub tracer: Option<Tracer>,
 }
 
 /// Listeners that nobody accepts from yet.

@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_engine::worker::Worker as EngineWorker;
+use outrigger_telemetry::metrics::WorkerMetrics;
+use outrigger_telemetry::trace::{Tracer, WorkerTracer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -28,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) engine: Rc<EngineWorker>,
     pub(crate) pool: Rc<Pool>,
     pub(crate) drain: Rc<Drain>,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) tracer: Option<Rc<WorkerTracer>>,
 }
 
 /// All that a worker thread starts with.
@@ -62,7 +66,11 @@ impl Start {
     }
 
     async fn run(mut self, number: usize) {
+        let metrics = self.settings.metrics.worker(number);
+        let tracer = self.settings.tracer.as_ref().map(Tracer::for_worker);
         let worker = Rc::new(Worker {
+            metrics,
+            tracer,
             settings: self.settings,
             current: Current::new(self.snapshot),
             engine: EngineWorker::numbered(number),

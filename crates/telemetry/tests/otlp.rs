@@ -94,6 +94,7 @@ fn settings(collector: SocketAddr) -> Settings {
         timeout: LIMIT,
         // What is sent before is sent because there is enough, or at the end.
         interval: LIMIT * 60,
+        tell_upstreams: false,
         queue: 2048,
     }
 }
@@ -109,7 +110,7 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 /// The value of the one sample that is called so.
 fn sample(metrics: &Metrics, name: &str) -> u64 {
-    let text = metrics.render();
+    let text = metrics.render(&[]);
     let mut values = text
         .lines()
         .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use outrigger_model::read::{At, Object};
 
-
 use super::tracing::{self, Tracing};
 use super::units;
 use crate::limits;

@@ -87,8 +87,8 @@ impl GatewayBuilder {
     }
 
     /// Adds settings. Unless they hold these sections themselves, `apisix`
-    /// listens on free loopback ports, `deployment` reads routes from
-    /// `apisix.yaml`, and `outrigger` runs one worker with its sockets in the
+    /// listens on free loopback ports, `plugin_attr` hands out metrics on
+    /// another, `deployment` reads routes from `apisix.yaml`, and `outrigger` runs one worker with its sockets in the
     /// gateway's folder.
     pub fn config(mut self, config: impl Document) -> Self {
         self.config.push_str(&config.text());
@@ -198,6 +198,10 @@ pub(super) fn config_text(settings: &str, folder: &Path) -> String {
             json!({"role": "data_plane", "role_data_plane": {"config_provider": "yaml"}}),
         ),
         ("outrigger", json!({"workers": 1, "runtime_dir": folder})),
+        (
+            "plugin_attr",
+            json!({"prometheus": {"export_addr": {"port": 0}}}),
+        ),
     ];
     let mut text = with_control(settings);
     for (name, section) in sections {

@@ -55,6 +55,7 @@ fn configure(folder: &Path, upstream: SocketAddr) -> Result<Settings, Failure> {
         "ext-plugin": {"cmd": [program, "demo-runner"]},
         "nginx_config": {"envs": ["OUTRIGGER_DEMO_TELL=1"]},
         "outrigger": {"workers": 1},
+        "plugin_attr": {"prometheus": {"enable_export_server": false}},
     });
     let upstream = json!({"nodes": {(upstream.to_string()): 1}});
     let external = |conf: serde_json::Value| json!({"conf": [conf]});

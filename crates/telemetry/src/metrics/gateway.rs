@@ -34,16 +34,13 @@ impl WorkerMetrics {
         self.all.of(self.number)
     }
 
-    /// A client has connected.
-    pub fn connected(&self) {
+    /// A client has connected. Its connection is closed when the [`Connected`]
+    /// is dropped.
+    pub fn connected(&self) -> Connected<'_> {
         let cells = self.cells();
         cells.accepted.add(1);
         cells.open.add(1);
-    }
-
-    /// A client's connection is closed.
-    pub fn disconnected(&self) {
-        self.cells().open.add(-1);
+        Connected { cells }
     }
 
     /// A request has come; its response has begun or its client left when the
@@ -53,6 +50,19 @@ impl WorkerMetrics {
         cells.requests.add(1);
         cells.serving.add(1);
         Serving { cells }
+    }
+}
+
+/// A client's connection.
+#[derive(Debug)]
+#[must_use = "a connection that is dropped is closed"]
+pub struct Connected<'a> {
+    cells: &'a Cells,
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.cells.open.add(-1);
     }
 }
 

@@ -22,7 +22,7 @@ mod text;
 use std::sync::{Arc, OnceLock};
 
 pub use calls::{Call, CallCost, CallLabels, Calls, Outcome};
-pub use gateway::{Serving, WorkerMetrics};
+pub use gateway::{Connected, Serving, WorkerMetrics};
 pub use requests::{EndedRequest, RequestLabels, Requests};
 pub use runners::{BreakerState, InstanceState, RunnerMetrics, RunnerState};
 pub use text::CONTENT_TYPE;
@@ -96,15 +96,6 @@ impl Metrics {
         self.0.runners.get(name)
     }
 
-    /// How to see what the runners are like at the moment. Called whenever
-    /// somebody looks at the metrics.
-    pub fn look_at_runners_with(
-        &self,
-        look: impl Fn() -> Vec<RunnerState> + Send + Sync + 'static,
-    ) {
-        self.0.runners.look_with(Box::new(look));
-    }
-
     /// A configuration with so many routes was put into effect.
     pub fn config_applied(&self, routes: usize) {
         self.0.gateway.applied(routes);
@@ -119,15 +110,16 @@ impl Metrics {
         Arc::clone(self.0.spans.get_or_init(Arc::default))
     }
 
-    /// All metrics as Prometheus reads them; its media type is [`CONTENT_TYPE`].
+    /// All metrics as Prometheus reads them; the media type is [`CONTENT_TYPE`].
+    /// `runners` is what the runners are like at the moment.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, runners: &[RunnerState]) -> String {
         let mut text = Text::default();
         self.0.gateway.write(&mut text);
         text.single(WORKERS, self.0.workers);
         self.0.requests.write(&mut text);
         self.0.calls.write(&mut text);
-        self.0.runners.write(&mut text);
+        self.0.runners.write(runners, &mut text);
         if let Some(spans) = self.0.spans.get() {
             spans.write(&mut text);
         }

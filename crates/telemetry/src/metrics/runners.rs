@@ -1,8 +1,7 @@
 //! Runners: what happens to them, counted as it happens, and what they are
-//! like at the moment, asked when somebody looks.
+//! like at the moment, as whoever looks has found out.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -128,45 +127,25 @@ pub struct InstanceState {
     pub pid: Option<u32>,
 }
 
-type Look = Box<dyn Fn() -> Vec<RunnerState> + Send + Sync>;
-
-/// All runners.
-#[derive(Default)]
-pub(crate) struct Runners {
-    counted: Mutex<BTreeMap<String, Arc<RunnerMetrics>>>,
-    look: Mutex<Option<Look>>,
-}
-
-impl fmt::Debug for Runners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runners")
-            .field("counted", &self.counted)
-            .finish_non_exhaustive()
-    }
-}
+/// All runners that are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Runners(Mutex<BTreeMap<String, Arc<RunnerMetrics>>>);
 
 impl Runners {
     pub(crate) fn get(&self, name: &str) -> Arc<RunnerMetrics> {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(counted.entry(name.to_owned()).or_default())
     }
 
-    pub(crate) fn look_with(&self, look: Look) {
-        *self.look.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
-    }
-
-    pub(crate) fn write(&self, text: &mut Text) {
+    pub(crate) fn write(&self, states: &[RunnerState], text: &mut Text) {
         let counted = {
-            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // A runner that was taken out of the configuration.
             counted.retain(|_, metrics| Arc::strong_count(metrics) > 1);
             counted.clone()
         };
         write_counted(&counted, text);
-        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(look) = &*look {
-            write_states(&look(), text);
-        }
+        write_states(states, text);
     }
 }
 

@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use context::{Context, SpanId, TraceId, Traceparent};
-pub use export::Exporter;
+pub use export::{Exporter, Exporting};
 pub use send::Endpoint;
 pub use span::{CallSpan, RequestSpan, Value};
 
@@ -49,6 +49,8 @@ pub struct Settings {
     pub timeout: std::time::Duration,
     /// How long a span may wait for others to be sent with.
     pub interval: std::time::Duration,
+    /// Whether upstreams are told the gateway's span instead of the client's.
+    pub tell_upstreams: bool,
     /// How many spans may wait; further ones are dropped, and counted.
     pub queue: usize,
 }
@@ -60,6 +62,7 @@ pub struct Tracer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     ratio: Ratio,
+    tell_upstreams: bool,
     queue: Arc<Queue>,
 }
 
@@ -70,6 +73,7 @@ impl Tracer {
         let (queue, waiting) = queue::new(settings.queue, metrics.spans());
         let tracer = Tracer(Arc::new(Shared {
             ratio: Ratio::new(settings.sample_ratio),
+            tell_upstreams: settings.tell_upstreams,
             queue: Arc::clone(&queue),
         }));
         (
@@ -129,6 +133,12 @@ impl WorkerTracer {
                 RequestSpan::begin(self, context, None, None)
             }
         }
+    }
+
+    /// Whether upstreams are told the gateway's span instead of the client's.
+    #[must_use]
+    pub fn tells_upstreams(&self) -> bool {
+        self.shared.tell_upstreams
     }
 
     fn record(&self, span: Span) {

@@ -75,7 +75,8 @@ impl Moment {
     }
 }
 
-/// A request on its way. Its span is over when this is dropped.
+/// A request on its way. Its span is over at its [end](RequestSpan::end), or
+/// when this is dropped.
 #[derive(Debug)]
 pub struct RequestSpan {
     tracer: Rc<WorkerTracer>,
@@ -87,6 +88,7 @@ pub struct RequestSpan {
     name: Cow<'static, str>,
     attributes: Vec<(&'static str, Value)>,
     failed: bool,
+    ended: bool,
 }
 
 impl RequestSpan {
@@ -105,6 +107,7 @@ impl RequestSpan {
             name: Cow::Borrowed("request"),
             attributes: Vec::new(),
             failed: false,
+            ended: false,
         }
     }
 
@@ -163,15 +166,17 @@ impl RequestSpan {
     }
 }
 
-impl Drop for RequestSpan {
-    fn drop(&mut self) {
-        if !self.is_recorded() {
+impl RequestSpan {
+    /// The request is over. Calls that it is the reason of may still begin.
+    pub fn end(&mut self) {
+        if self.ended || !self.is_recorded() {
             return;
         }
+        self.ended = true;
         self.tracer.record(Span {
             context: self.context,
             parent: self.parent,
-            tracestate: self.tracestate.take(),
+            tracestate: self.tracestate.clone(),
             name: std::mem::take(&mut self.name),
             side: Side::Server,
             begun: self.begun.time,
@@ -179,6 +184,12 @@ impl Drop for RequestSpan {
             attributes: std::mem::take(&mut self.attributes),
             failed: self.failed,
         });
+    }
+}
+
+impl Drop for RequestSpan {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -330,7 +330,7 @@ fn what_runners_are_like_is_told() {
     assert!(value_in(&text, memory) > 1e6);
     assert!(
         !metrics
-            .render()
+            .render(&[])
             .contains("generation{runner=\"go\",instance=\"2\"}")
     );
 }

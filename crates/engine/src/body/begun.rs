@@ -61,8 +61,9 @@ impl http_body::Body for Begun {
         let read = self.read.as_ref().map_or(0, Bytes::len) as u64;
         let rest = match &self.rest {
             Rest::Stream(stream) => stream.size_hint(),
-            Rest::Trailers(_) => SizeHint::with_exact(0),
-            Rest::Failed(_) => SizeHint::default(),
+            // A length that is known is sent, and then there is no place for trailers.
+            Rest::Trailers(Some(_)) | Rest::Failed(_) => SizeHint::default(),
+            Rest::Trailers(None) => SizeHint::with_exact(0),
         };
         let mut whole = SizeHint::new();
         whole.set_lower(rest.lower().saturating_add(read));

@@ -103,6 +103,8 @@ async fn trailers_come_after_a_buffered_body() {
     ]);
     assert_eq!(body.buffer(10, &memory()).await.unwrap(), "ab");
     assert_eq!(body.buffer(10, &memory()).await.unwrap(), "ab");
+    let hint = http_body::Body::size_hint(&body);
+    assert_eq!(hint.exact(), None, "or there would be no place for them");
     assert_eq!(sent(body).await, ("ab".into(), Some(trailers), false));
 }
 

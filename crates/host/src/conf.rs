@@ -9,6 +9,7 @@
 //! runner from ever being prepared.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -36,6 +37,8 @@ pub(crate) struct Prepared {
     entries: Vec<(String, String)>,
     /// One for each process that is called now, and perhaps some that were.
     slots: ArcSwap<Vec<Arc<Slot>>>,
+    /// Whether it is among those that are prepared ahead.
+    ahead: AtomicBool,
 }
 
 /// The token of one generation of a process.
@@ -56,6 +59,7 @@ impl Conf {
             key,
             entries,
             slots: ArcSwap::default(),
+            ahead: AtomicBool::new(false),
         })))
     }
 
@@ -209,6 +213,16 @@ impl Prepared {
             }
             result
         }
+    }
+
+    /// Whether anybody has tried to prepare it at `target`.
+    pub(crate) fn was_tried(&self, target: &Target) -> bool {
+        self.find(target).is_some()
+    }
+
+    /// True the first time.
+    pub(crate) fn is_first_to_be_ahead(&self) -> bool {
+        !self.ahead.swap(true, Ordering::Relaxed)
     }
 
     fn find(&self, target: &Target) -> Option<Arc<Slot>> {

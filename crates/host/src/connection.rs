@@ -8,6 +8,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -53,6 +54,35 @@ pub(crate) struct Connection {
     close_reason: CloseReason,
 }
 
+/// Connects to `socket`, and tells who listens there.
+///
+/// # Errors
+/// [`CallError::Connect`], and [`CallError::WrongUser`] where it is a process of
+/// a user who is neither root, nor the gateway's own, nor allowed.
+pub(crate) async fn dial(
+    socket: &Path,
+    is_allowed: impl Fn(u32) -> bool,
+) -> Result<(UnixStream, Process), CallError> {
+    let failed = |source| CallError::Connect {
+        socket: socket.into(),
+        source: Arc::new(source),
+    };
+    let file = SocketFile::of(socket);
+    let stream = UnixStream::connect(socket).await.map_err(failed)?;
+    let peer = stream.peer_cred().map_err(failed)?;
+    let uid = peer.uid();
+    let ours = uid == 0 || uid == rustix::process::geteuid().as_raw();
+    if !ours && !is_allowed(uid) {
+        return Err(CallError::WrongUser {
+            uid,
+            socket: socket.into(),
+        });
+    }
+    let pid = peer.pid().and_then(|pid| pid.try_into().ok()).unwrap_or(0);
+    let process = Process::of(pid, socket, file).map_err(failed)?;
+    Ok((stream, process))
+}
+
 /// What the socket did not take at once.
 #[derive(Default)]
 struct Outbox {
@@ -84,23 +114,8 @@ impl Connection {
         runner: &Arc<Shared>,
         target: &Arc<Target>,
     ) -> Result<Self, CallError> {
-        let socket = target.socket();
-        let failed = |source| CallError::Connect {
-            socket: Arc::clone(socket),
-            source: Arc::new(source),
-        };
-        let file = SocketFile::of(socket);
-        let stream = UnixStream::connect(socket).await.map_err(failed)?;
-        let peer = stream.peer_cred().map_err(failed)?;
-        let allowed = |uid| uid == 0 || uid == rustix::process::geteuid().as_raw();
-        if !allowed(peer.uid()) && !runner.settings().allowed_uids.contains(&peer.uid()) {
-            return Err(CallError::WrongUser {
-                uid: peer.uid(),
-                socket: Arc::clone(socket),
-            });
-        }
-        let pid = peer.pid().and_then(|pid| pid.try_into().ok()).unwrap_or(0);
-        let process = Process::of(pid, socket, file).map_err(failed)?;
+        let is_allowed = |uid| runner.settings().allowed_uids.contains(&uid);
+        let (stream, process) = dial(target.socket(), is_allowed).await?;
         target.connection_opens();
         runner.event(Event::ConnectionOpened { pid: process.pid() });
         runner.met(target, process);

@@ -14,6 +14,7 @@ use crate::call::{Call, Kind, RequestCall, ResponseCall, Step};
 use crate::connection::Connection;
 use crate::extra_info::Question;
 use crate::limits::SWEEP_INTERVAL;
+use crate::log_call::UnderWay;
 use crate::pool::Pools;
 use crate::ready::{Approach, Ready, times};
 use crate::token::Token;
@@ -29,6 +30,7 @@ pub struct Connections {
     pools: Pools,
     encoder: RefCell<Encoder>,
     last_id: Cell<u32>,
+    log_calls: UnderWay,
 }
 
 /// The parts of a call that stay the same when it is sent again.
@@ -117,6 +119,10 @@ impl Connections {
     /// [`tend`](Self::tend).
     pub fn sweep(&self) {
         self.pools.sweep();
+    }
+
+    pub(crate) fn log_calls(&self) -> &UnderWay {
+        &self.log_calls
     }
 
     async fn call<K, A, R>(

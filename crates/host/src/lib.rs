@@ -21,6 +21,7 @@
 //! and what an answer means for a request.
 
 mod admission;
+mod ahead;
 mod attempts;
 mod breaker;
 mod buffered;
@@ -32,7 +33,9 @@ mod connections;
 pub mod error;
 mod extra_info;
 mod flight;
+mod follow;
 pub mod limits;
+mod log_call;
 mod observer;
 mod options;
 mod pool;
@@ -53,6 +56,7 @@ pub use conf::Conf;
 pub use connections::Connections;
 pub use error::{BodyError, CallError, Overload, Stage};
 pub use extra_info::Answers;
+pub use log_call::LogCall;
 pub use observer::{Event, Observer};
 pub use options::{CallOptions, CallStats};
 pub use runner::Runner;

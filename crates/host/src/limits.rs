@@ -97,3 +97,27 @@ pub const BREAKER_ERROR_PERCENT: u8 = 80;
 /// How long the circuit breaker stays open before a call is tried, unless
 /// configured.
 pub const BREAKER_PAUSE: Duration = Duration::from_secs(5);
+
+/// Log calls that a worker has under way. One more is dropped.
+pub const LOG_CALLS: usize = 1024;
+
+/// How long a log call may take, unless configured.
+pub const LOG_CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Configurations that are prepared ahead at one process at once.
+pub const PREPARE_AHEAD: usize = 16;
+
+/// How often the socket of a runner that somebody else starts is looked at,
+/// while a connection to it is held.
+pub(crate) const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Pause before looking again whether somebody listens; it doubles with each
+/// further look …
+pub(crate) const FOLLOW_RETRY_FIRST: Duration = Duration::from_millis(1);
+
+/// … up to this.
+pub(crate) const FOLLOW_RETRY_MAX: Duration = Duration::from_millis(50);
+
+/// How long calls wait for a runner that somebody else starts before they fail
+/// at once: as long as a slow one takes to start.
+pub const FOLLOW_PATIENCE: Duration = Duration::from_secs(30);

@@ -78,6 +78,11 @@ pub enum Event<'a> {
         /// What it is now.
         state: BreakerState,
     },
+    /// A log call was not made: there were too many of them.
+    LogCallDropped {
+        /// How many a worker may have under way.
+        limit: usize,
+    },
     /// A call failed for good.
     CallFailed {
         /// Why.

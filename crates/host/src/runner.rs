@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::admission::Admission;
+use crate::ahead::Ahead;
 use crate::breaker::{Breaker, Outcome, Pass};
 use crate::buffered::Budget;
 use crate::limits::INSTANCES;
@@ -44,6 +46,8 @@ impl Runner {
             table: ArcSwap::from_pointee(Table::new(absent)),
             writer: Mutex::default(),
             changed: Notify::new(),
+            ahead: Ahead::default(),
+            removed: AtomicBool::new(false),
             workers: Mutex::default(),
         })))
     }
@@ -81,11 +85,27 @@ impl Runner {
     /// Returns the process that was called as this instance before, if there
     /// was one: its calls end where they are.
     pub fn listening(&self, instance: usize, socket: PathBuf) -> Retired {
+        self.listening_as(instance, socket, None)
+    }
+
+    /// As [`listening`](Self::listening), where `process` may be known already.
+    pub(crate) fn listening_as(
+        &self,
+        instance: usize,
+        socket: PathBuf,
+        process: Option<Process>,
+    ) -> Retired {
         if instance >= INSTANCES {
             return Retired(None);
         }
         let socket: Arc<Path> = socket.into();
-        let old = self.0.write(|table| table.with_target(instance, &socket).0);
+        let old = self.0.write(|table| {
+            let (table, target) = table.with_target(instance, &socket);
+            if let Some(process) = process {
+                self.0.met(&target, process);
+            }
+            table
+        });
         self.0.hope();
         old
     }
@@ -118,6 +138,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
+        self.0.removed.store(true, Ordering::Relaxed);
         let removed = Place::absent(Absence::Lasting, "it was removed from the configuration");
         self.0.write_all(|_| Table::new(removed.clone()));
     }
@@ -136,6 +157,8 @@ pub(crate) struct Shared {
     writer: Mutex<()>,
     /// Wakes those who wait for another table.
     changed: Notify,
+    ahead: Ahead,
+    removed: AtomicBool,
     /// Wakes workers that have connections, so that they look after them.
     workers: Mutex<Vec<Weak<Notify>>>,
 }
@@ -155,6 +178,15 @@ impl Shared {
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    pub(crate) fn ahead(&self) -> &Ahead {
+        &self.ahead
+    }
+
+    /// Whether its [`Runner`] was dropped.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn table(&self) -> Guard<Arc<Table>> {
@@ -266,6 +298,7 @@ impl Shared {
         let gone = old.retire_all_but(&self.table.load());
         drop(writing);
         self.changed.notify_waiters();
+        self.ahead.wake();
         let mut workers = unpoisoned(&self.workers);
         workers.retain(|worker| match worker.upgrade() {
             Some(worker) => {

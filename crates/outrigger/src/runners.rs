@@ -89,6 +89,7 @@ impl Fleet {
             let watcher = Watcher::new(&runner.name, output.cloned());
             let handle = handle(&runner.name, runner.timeout, &watcher);
             watcher.attach(&handle);
+            drop(tokio::spawn(handle.prepare_ahead()));
             watchers.push(Arc::clone(&watcher));
             if !runner.cmd.is_empty() {
                 let mut supervised = Supervised {
@@ -104,7 +105,8 @@ impl Fleet {
                     "called at {}, started by others",
                     path.display()
                 );
-                handle.listening(0, path.clone());
+                // Ends with the runner.
+                drop(tokio::spawn(handle.follow(0, path.clone())));
                 watcher.seen().external(path.clone());
             }
             Ok(handle)

@@ -9,5 +9,7 @@ mod calls;
 mod confs;
 mod connections;
 mod hostile;
+mod instances;
+mod load;
 mod restart;
 mod support;

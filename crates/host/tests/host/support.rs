@@ -445,15 +445,6 @@ impl Host {
         self.call_as(conf, &options, &mut Known::default()).await
     }
 
-    /// A call of this worker to another runner.
-    pub(crate) async fn call_at(&self, runner: &Runner, conf: &Conf) -> Result<String, CallError> {
-        let (options, answers) = (CallOptions::default(), &mut Known::default());
-        let called =
-            self.connections
-                .request_call(runner, conf, &options, request(), answers, shown);
-        called.await.1
-    }
-
     /// What a call fails with.
     pub(crate) async fn failure(&self, conf: &Conf) -> CallError {
         self.call(conf).await.expect_err("this call cannot go well")

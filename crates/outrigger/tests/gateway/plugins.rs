@@ -423,8 +423,8 @@ fn connections_to_the_runner_are_used_again() {
     for _ in 0..20 {
         gateway.get("/hello").send();
     }
-    // One for the configuration, one for the calls.
-    assert_eq!(runner.history().connections, 2);
+    // One for the configuration, one for the calls, one to notice its end.
+    assert_eq!(runner.history().connections, 3);
 }
 
 #[test]

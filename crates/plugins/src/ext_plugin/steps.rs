@@ -121,9 +121,11 @@ impl Group {
         (index, &self.entries).hash(&mut hasher);
         let (kind, id, plugin) = (owner.kind, &owner.id, phase.plugin_name());
         let key = format!("{kind}#{id}#{plugin}#{:016x}", hasher.finish());
+        let conf = HostConf::new(key, self.entries);
+        conf.prepare_ahead(&self.runner);
         Step {
             runner: self.runner,
-            conf: HostConf::new(key, self.entries),
+            conf,
             when: self.when,
             calls,
         }

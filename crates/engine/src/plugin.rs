@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use outrigger_model::Fault;
+use outrigger_telemetry::metrics::Metrics;
 
 use crate::consumer::Credential;
 use crate::exchange::Exchange;
@@ -144,10 +145,11 @@ pub trait Factory: Send + Sync {
     }
 }
 
-/// All plugins that this gateway has, by name.
+/// All plugins that this gateway has, by name, and where requests are counted.
 #[derive(Default)]
 pub struct Registry {
     factories: IndexMap<&'static str, Box<dyn Factory>>,
+    metrics: Metrics,
 }
 
 impl Registry {
@@ -159,7 +161,21 @@ impl Registry {
             .map(|factory| (factory.name(), factory));
         Registry {
             factories: factories.collect(),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Has requests counted in `metrics`, as far as plugins count them.
+    #[must_use]
+    pub fn counting(self, metrics: &Metrics) -> Self {
+        Registry {
+            metrics: metrics.clone(),
+            ..self
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&dyn Factory> {

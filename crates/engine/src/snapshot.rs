@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_model::{Id, Invalid, Resources, Timeout};
+use outrigger_telemetry::metrics::{Metrics, RequestLabels, Requests};
 
 use crate::chain::Chain;
 use crate::consumer::Consumers;
@@ -38,6 +39,8 @@ pub struct Route {
     pub upstream: Option<Arc<Upstream>>,
     /// How long the upstream may take.
     pub timeout: Timeout,
+    /// Where its requests are counted, if a plugin does.
+    pub requests: Requests,
 }
 
 /// What a request needs to know of its route's service.
@@ -56,6 +59,8 @@ pub struct Snapshot {
     routes: Vec<Route>,
     global_rules: Vec<Chain>,
     consumers: Consumers,
+    /// Where requests without a route are counted, if a plugin does.
+    unrouted: Requests,
     kept: Kept,
 }
 
@@ -68,6 +73,7 @@ impl Snapshot {
             routes: Vec::new(),
             global_rules: Vec::new(),
             consumers: Consumers::default(),
+            unrouted: Metrics::default().requests(RequestLabels::default()),
             kept: Kept::default(),
         }
     }
@@ -109,6 +115,7 @@ impl Snapshot {
             routes,
             global_rules,
             consumers,
+            unrouted: registry.metrics().requests(RequestLabels::default()),
             kept,
         })
     }
@@ -122,6 +129,12 @@ impl Snapshot {
 
     pub(crate) fn consumers(&self) -> &Consumers {
         &self.consumers
+    }
+
+    /// Where requests without a route are counted.
+    #[must_use]
+    pub fn unrouted(&self) -> &Requests {
+        &self.unrouted
     }
 
     /// How many routes serve.
@@ -170,6 +183,12 @@ impl MatchedRoute {
         let mut parameters = self.parameters.as_ref()?.iter();
         let (_, value) = parameters.find(|(its, _)| **its == *name)?;
         Some(value)
+    }
+
+    /// Which of the route's patterns the path matched.
+    #[must_use]
+    pub fn uri_index(&self) -> usize {
+        self.uri
     }
 
     /// The pattern that the path matched, as it was written.

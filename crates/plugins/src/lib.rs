@@ -8,6 +8,7 @@ mod conf;
 mod cors;
 mod ext_plugin;
 mod ip_restriction;
+mod prometheus;
 mod proxy_rewrite;
 mod redirect;
 mod refusal;
@@ -23,14 +24,16 @@ pub use ext_plugin::{External, Runners};
 #[must_use]
 pub fn registry(external: &External) -> Registry {
     let memory = external.body_memory.clone();
+    let metrics = external.metrics.clone();
     let external = ext_plugin::factories(external);
-    let built_in: [Box<dyn Factory>; 6] = [
+    let built_in: [Box<dyn Factory>; 7] = [
         Box::new(request_id::RequestIdFactory),
         Box::new(cors::CorsFactory),
         Box::new(ip_restriction::IpRestrictionFactory),
         Box::new(proxy_rewrite::ProxyRewrite),
         Box::new(redirect::RedirectFactory),
+        Box::new(prometheus::PrometheusFactory),
         Box::new(response_rewrite::ResponseRewriteFactory { memory }),
     ];
-    Registry::new(external.into_iter().chain(built_in))
+    Registry::new(external.into_iter().chain(built_in)).counting(&metrics)
 }

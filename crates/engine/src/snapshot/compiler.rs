@@ -8,6 +8,7 @@ use http::HeaderValue;
 use outrigger_model::{
     Fault, HostPattern, Id, Invalid, Kind, Place, PluginConfs, PropertyPath, Resources, UriPattern,
 };
+use outrigger_telemetry::metrics::RequestLabels;
 use serde_json::Value;
 
 use super::{Route, Service};
@@ -220,14 +221,24 @@ impl<'a> Compiler<'a> {
             .timeout
             .or_else(|| upstream.as_ref().map(|upstream| upstream.timeout))
             .unwrap_or_default();
+        let service = service.map(|service| Arc::clone(&service.service));
+        let uris: Vec<String> = route.uris.iter().map(UriPattern::to_string).collect();
+        let requests = self.registry.metrics().requests(RequestLabels {
+            route: route.id.as_str(),
+            route_name: route.name.as_deref(),
+            service: service.as_ref().map_or("", |service| service.id.as_str()),
+            service_name: service.as_ref().and_then(|service| service.name.as_deref()),
+            uris: &uris,
+        });
         Route {
             id: route.id.clone(),
             name: route.name.clone(),
-            service: service.map(|service| Arc::clone(&service.service)),
-            uris: route.uris.iter().map(UriPattern::to_string).collect(),
+            service,
+            uris,
             chain: Chain::new(plugins),
             upstream,
             timeout,
+            requests,
         }
     }
 

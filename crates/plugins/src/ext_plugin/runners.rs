@@ -51,7 +51,7 @@ impl Runners {
 #[derive(Clone)]
 pub struct External {
     pub(super) runners: Runners,
-    pub(super) metrics: Metrics,
+    pub(crate) metrics: Metrics,
     pub(crate) body_memory: BodyMemory,
 }
 

@@ -50,6 +50,13 @@ struct All {
     spans: OnceLock<Arc<SpanCounts>>,
 }
 
+/// Metrics of a gateway with one worker.
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl Metrics {
     /// Metrics of a gateway with so many workers, which are numbered from 0.
     #[must_use]

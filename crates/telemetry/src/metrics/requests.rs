@@ -13,13 +13,18 @@ use super::shard::Sharded;
 use super::text::{Family, Labels, Text};
 use crate::limits::{REQUEST_BUCKETS, REQUEST_PARTIES, REQUEST_STATUSES};
 
-/// Which requests are counted together.
-#[derive(Debug, Clone, Copy)]
+/// Which requests are counted together: those of one route. The default is
+/// that of requests without a route.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct RequestLabels<'a> {
-    /// The route's id, or its name where that is preferred.
+    /// The route's id.
     pub route: &'a str,
-    /// That of its service; empty where it has none.
+    /// Its name.
+    pub route_name: Option<&'a str>,
+    /// Its service's id; empty where it has none.
     pub service: &'a str,
+    /// Its service's name.
+    pub service_name: Option<&'a str>,
     /// The route's patterns of paths.
     pub uris: &'a [String],
 }
@@ -43,6 +48,9 @@ pub struct EndedRequest<'a> {
     pub received: u64,
     /// Bytes of the response.
     pub sent: u64,
+    /// Whether labels have names of routes and services, where they have
+    /// some, instead of ids.
+    pub prefer_names: bool,
 }
 
 /// Counts the requests of one route.
@@ -59,9 +67,29 @@ struct Series {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    route: String,
-    service: String,
+    route: Named,
+    service: Named,
     uris: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Named {
+    id: String,
+    name: Option<String>,
+}
+
+impl Named {
+    fn new(id: &str, name: Option<&str>) -> Self {
+        Named {
+            id: id.to_owned(),
+            name: name.map(str::to_owned),
+        }
+    }
+
+    fn label(&self, prefer_name: bool) -> &str {
+        let name = self.name.as_ref().filter(|_| prefer_name);
+        name.unwrap_or(&self.id)
+    }
 }
 
 /// Between whom a request was.
@@ -70,6 +98,7 @@ enum Party {
     Known {
         node: Option<IpAddr>,
         consumer: Option<String>,
+        prefer_names: bool,
     },
     /// All that are too many.
     Other,
@@ -98,14 +127,21 @@ impl Requests {
     pub fn count(&self, worker: usize, request: &EndedRequest<'_>) {
         let parties = self.0.parts.of(worker);
         let is = |party: &Party| match party {
-            Party::Known { node, consumer } => {
-                *node == request.node && consumer.as_deref() == request.consumer
+            Party::Known {
+                node,
+                consumer,
+                prefer_names,
+            } => {
+                *node == request.node
+                    && consumer.as_deref() == request.consumer
+                    && *prefer_names == request.prefer_names
             }
             Party::Other => false,
         };
         let known = || Party::Known {
             node: request.node,
             consumer: request.consumer.map(str::to_owned),
+            prefer_names: request.prefer_names,
         };
         let known = parties.find(REQUEST_PARTIES - 1, is, known);
         let cells = known.or_else(|| {
@@ -156,14 +192,14 @@ impl AllRequests {
         let owner = present.owners.admit("route", labels.route);
         let key = if owner.id == labels.route {
             Key {
-                route: owner.id.clone(),
-                service: labels.service.to_owned(),
+                route: Named::new(labels.route, labels.route_name),
+                service: Named::new(labels.service, labels.service_name),
                 uris: labels.uris.to_vec(),
             }
         } else {
             Key {
-                route: OTHER.to_owned(),
-                service: String::new(),
+                route: Named::new(OTHER, None),
+                service: Named::default(),
                 uris: Vec::new(),
             }
         };
@@ -256,14 +292,14 @@ fn statuses(key: &Key, party: &Party, cells: &[&Cells]) -> Vec<(Labels, u64)> {
         }
     }
     sums.sort_unstable();
-    let (node, consumer) = party.labels();
+    let (node, consumer, prefer_names) = party.labels();
     let series = sums.into_iter().map(|((status, uri), sum)| {
         let labels = Labels::none()
             .with("code", status)
-            .with("route", &key.route)
+            .with("route", key.route.label(prefer_names))
             .with("matched_uri", key.uris.get(uri).map_or("", String::as_str))
             .with("matched_host", "")
-            .with("service", &key.service)
+            .with("service", key.service.label(prefer_names))
             .with("consumer", &consumer)
             .with("node", &node);
         (labels, sum)
@@ -272,23 +308,28 @@ fn statuses(key: &Key, party: &Party, cells: &[&Cells]) -> Vec<(Labels, u64)> {
 }
 
 fn labels(key: &Key, party: &Party) -> Labels {
-    let (node, consumer) = party.labels();
+    let (node, consumer, prefer_names) = party.labels();
     Labels::none()
-        .with("route", &key.route)
-        .with("service", &key.service)
+        .with("route", key.route.label(prefer_names))
+        .with("service", key.service.label(prefer_names))
         .with("consumer", consumer)
         .with("node", node)
 }
 
 impl Party {
-    /// Node and consumer.
-    fn labels(&self) -> (String, String) {
+    /// Node and consumer, and whether names are preferred.
+    fn labels(&self) -> (String, String, bool) {
         match self {
-            Party::Known { node, consumer } => (
+            Party::Known {
+                node,
+                consumer,
+                prefer_names,
+            } => (
                 node.map(|node| node.to_string()).unwrap_or_default(),
                 consumer.clone().unwrap_or_default(),
+                *prefer_names,
             ),
-            Party::Other => (OTHER.to_owned(), OTHER.to_owned()),
+            Party::Other => (OTHER.to_owned(), OTHER.to_owned(), false),
         }
     }
 }

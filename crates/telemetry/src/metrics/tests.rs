@@ -126,6 +126,8 @@ fn requests_are_told_as_apisix_tells_them() {
         route: "7",
         service: "s",
         uris: &uris,
+        route_name: Some("seven"),
+        service_name: None,
     });
     let request = EndedRequest {
         status: 200,
@@ -136,6 +138,7 @@ fn requests_are_told_as_apisix_tells_them() {
         upstream: Some(Duration::from_millis(18)),
         received: 10,
         sent: 100,
+        prefer_names: false,
     };
     for worker in [0, 1, 1] {
         requests.count(worker, &request);
@@ -176,6 +179,13 @@ fn requests_are_told_as_apisix_tells_them() {
             "{sample}"
         );
     }
+    let named = EndedRequest {
+        prefer_names: true,
+        ..request
+    };
+    requests.count(0, &named);
+    let status = status.replace("route=\"7\"", "route=\"seven\"");
+    assert_eq!(value(&metrics, &status), 1.0);
     let asked = format!("type=\"upstream\",{nobody}");
     assert!(!metrics.render(&[]).contains(&asked), "it was not asked");
     for (kind, expected) in [("ingress", 30.0), ("egress", 300.0)] {
@@ -189,8 +199,7 @@ fn further_consumers_than_the_limit_are_counted_together() {
     let metrics = Metrics::new(1);
     let requests = metrics.requests(RequestLabels {
         route: "7",
-        service: "",
-        uris: &[],
+        ..RequestLabels::default()
     });
     for consumer in 0..crate::limits::REQUEST_PARTIES + 10 {
         let consumer = consumer.to_string();
@@ -205,6 +214,7 @@ fn further_consumers_than_the_limit_are_counted_together() {
                 upstream: None,
                 received: 1,
                 sent: 1,
+                prefer_names: false,
             },
         );
     }

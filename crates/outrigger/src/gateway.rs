@@ -66,7 +66,12 @@ impl Gateway {
         let observed = Observability::new(&settings, workers)?;
         let bound = proxy::Bound::bind(proxy_settings(&settings, workers, &observed))?;
         let addresses = bound.addresses().to_vec();
-        let fleet = Fleet::start(&settings, sockets.path(), output.as_ref())?;
+        let fleet = Fleet::start(
+            &settings,
+            sockets.path(),
+            output.as_ref(),
+            observed.metrics(),
+        )?;
         let source = open_source(&settings, &fleet, observed.metrics()).await?;
         let proxy = bound.start(source.snapshot())?;
         let (outbox, inbox) = mpsc::channel(WISHES);

@@ -1,6 +1,7 @@
 //! The runners that the configuration names: those that the gateway starts and
 //! those that someone else did, each with the handle that calls go through.
 
+mod counted;
 mod environment;
 mod seen;
 mod watcher;
@@ -16,8 +17,10 @@ use outrigger_config::{RunnerSettings, RunnerTimeout, Settings};
 use outrigger_host as host;
 use outrigger_plugins::Runners;
 use outrigger_supervisor as supervisor;
+use outrigger_telemetry::metrics::Metrics;
 
 use crate::Failure;
+use counted::Counted;
 use tokio::sync::mpsc;
 use watcher::Watcher;
 
@@ -71,7 +74,7 @@ impl Supervised {
 impl Fleet {
     /// Starts the runners that have a command. `sockets` is the folder for
     /// their sockets; lines of their output go to `output` too. One that cannot be started is tried again and again, and
-    /// logged; that is no error here.
+    /// logged; that is no error here. What happens to them is counted in `metrics`.
     ///
     /// Must be called on a thread that lives as long as the gateway: the
     /// children die with the thread that spawned them.
@@ -82,12 +85,13 @@ impl Fleet {
         settings: &Settings,
         sockets: &Path,
         output: Option<&mpsc::Sender<String>>,
+        metrics: &Metrics,
     ) -> Result<Self, Failure> {
         let mut processes = HashMap::new();
         let mut watchers = Vec::new();
         let mut start = |runner: &RunnerSettings| -> Result<Arc<host::Runner>, Failure> {
             let watcher = Watcher::new(&runner.name, output.cloned());
-            let handle = handle(&runner.name, runner.timeout, &watcher);
+            let handle = handle(&runner.name, runner.timeout, &watcher, metrics);
             watcher.attach(&handle);
             drop(tokio::spawn(handle.prepare_ahead()));
             watchers.push(Arc::clone(&watcher));
@@ -225,6 +229,7 @@ pub(crate) fn without_processes(settings: &Settings) -> Runners {
             &runner.name,
             runner.timeout,
             &Watcher::new(&runner.name, None),
+            &Metrics::default(),
         )
     };
     Runners::new(unconfigured(), settings.ext_plugin.named.iter().map(idle))
@@ -232,13 +237,23 @@ pub(crate) fn without_processes(settings: &Settings) -> Runners {
 
 fn unconfigured() -> Arc<host::Runner> {
     let watcher = Watcher::new(DEFAULT_RUNNER, None);
-    let runner = handle(DEFAULT_RUNNER, RunnerTimeout::default(), &watcher);
+    let runner = handle(
+        DEFAULT_RUNNER,
+        RunnerTimeout::default(),
+        &watcher,
+        &Metrics::default(),
+    );
     let why = "none is configured; set ext-plugin.cmd or ext-plugin.path_for_test in config.yaml";
     runner.unavailable(0, host::Absence::Lasting, why.to_owned());
     runner
 }
 
-fn handle(name: &str, timeout: RunnerTimeout, watcher: &Arc<Watcher>) -> Arc<host::Runner> {
+fn handle(
+    name: &str,
+    timeout: RunnerTimeout,
+    watcher: &Arc<Watcher>,
+    metrics: &Metrics,
+) -> Arc<host::Runner> {
     let RunnerTimeout {
         connect,
         prepare,
@@ -249,7 +264,8 @@ fn handle(name: &str, timeout: RunnerTimeout, watcher: &Arc<Watcher>) -> Arc<hos
         prepare,
         call,
     };
-    let observer: Arc<dyn host::Observer> = Arc::<Watcher>::clone(watcher);
+    let watcher: Arc<dyn host::Observer> = Arc::<Watcher>::clone(watcher);
+    let observer = Counted::observer(name, metrics, watcher);
     let settings = host::Settings {
         timeouts,
         conf_lifetime: CONF_LIFETIME,

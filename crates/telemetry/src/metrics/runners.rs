@@ -23,6 +23,7 @@ pub struct RunnerMetrics {
     prepare_time: Histogram<BUCKETS>,
     tokens_lost: Counter,
     processes_changed: Counter,
+    breaker_opened: Counter,
 }
 
 const BUCKETS: usize = CALL_BUCKETS.len() + 1;
@@ -70,6 +71,11 @@ impl RunnerMetrics {
     /// The runner has lost a token that it gave.
     pub fn token_lost(&self) {
         self.tokens_lost.add(1);
+    }
+
+    /// The runner's circuit breaker lets no more calls through.
+    pub fn breaker_opened(&self) {
+        self.breaker_opened.add(1);
     }
 
     /// Another process listens than before.
@@ -192,6 +198,8 @@ fn write_counted(counted: &BTreeMap<String, Arc<RunnerMetrics>>, text: &mut Text
     text.family(TOKENS_LOST, counter(|metrics| metrics.tokens_lost.get()));
     let changed = counter(|metrics| metrics.processes_changed.get());
     text.family(PROCESSES_CHANGED, changed);
+    let opened = counter(|metrics| metrics.breaker_opened.get());
+    text.family(BREAKER_OPENED, opened);
 }
 
 fn write_states(states: &[RunnerState], text: &mut Text) {
@@ -266,6 +274,10 @@ const TOKENS_LOST: Family = Family::counter(
 const PROCESSES_CHANGED: Family = Family::counter(
     "outrigger_runner_process_changes_total",
     "How often another process listened than before, as calls found.",
+);
+const BREAKER_OPENED: Family = Family::counter(
+    "outrigger_runner_breaker_opened_total",
+    "How often the runner's circuit breaker stopped letting calls through.",
 );
 const UP: Family = Family::gauge(
     "outrigger_runner_instances_up",

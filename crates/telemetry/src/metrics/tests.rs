@@ -282,6 +282,7 @@ fn what_happens_to_runners_is_counted_until_they_are_gone() {
     runner.prepare_failed();
     runner.token_lost();
     runner.process_changed();
+    runner.breaker_opened();
     for (sample, expected) in [
         ("connections{R}", 1.0),
         ("connections_opened_total{R}", 2.0),
@@ -292,6 +293,7 @@ fn what_happens_to_runners_is_counted_until_they_are_gone() {
         ("prepare_duration_seconds_count{R}", 2.0),
         ("tokens_lost_total{R}", 1.0),
         ("process_changes_total{R}", 1.0),
+        ("breaker_opened_total{R}", 1.0),
     ] {
         let sample = format!("outrigger_runner_{}", sample.replace('R', "runner=\"go\""));
         assert_eq!(value(&metrics, &sample), expected, "{sample}");

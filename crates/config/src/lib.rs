@@ -23,7 +23,7 @@ pub use apisix_yaml::Document;
 pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{
-    ClientLimits, ControlApi, EnvRule, ExtPlugin, MetricsExport, Router, RunnerSettings,
-    RunnerTimeout, Settings, Source, Tracing,
+    AccessLog, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, MetricsExport, Router,
+    RunnerSettings, RunnerTimeout, Settings, Source, Tracing,
 };
 pub use watch::{Change, Watch};

@@ -38,3 +38,6 @@ pub const KEY_LEN: usize = 512;
 pub const TRACE_TEXT: usize = 1024;
 /// Most spans that may wait to be sent; each has some hundred bytes.
 pub const TRACE_QUEUE: i64 = 1_000_000;
+
+/// Most bytes of the access log that one worker gathers.
+pub(crate) const ACCESS_LOG_BUFFER: usize = 1024 * 1024;

@@ -13,12 +13,15 @@ fn the_examples_of_the_reference_are_accepted() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    let [config, resources] = blocks[..] else {
-        panic!("two examples, not {}", blocks.len())
+    // The least, what may stand beside it, and resources.
+    let [config, ref more @ .., resources] = blocks[..] else {
+        panic!("not {} examples", blocks.len())
     };
     let path = Path::new("example.yaml");
-    let settings = Settings::parse(config, path, &|_| None).unwrap();
-    assert_eq!(settings.notes, [""; 0]);
+    for more in [&[""], more].concat() {
+        let settings = Settings::parse(&format!("{config}{more}"), path, &|_| None);
+        assert_eq!(settings.unwrap().notes, [""; 0], "{more}");
+    }
     let (_, resources) = apisix_yaml::parse(resources, path, &|_| None).unwrap();
     assert_eq!((resources.routes.len(), resources.upstreams.len()), (1, 1));
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_config::{
-    ClientLimits, ControlApi, EnvRule, ExtPlugin, Report, Router, RunnerTimeout, Settings, Source,
+    AccessLog, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, Report, Router, RunnerTimeout,
+    Settings, Source,
 };
 
 /// The least that a file must say.
@@ -538,6 +539,51 @@ fn a_file_with_all_of_apisix_defaults_is_accepted() {
     assert_eq!(settings.client, with("").client);
     assert_eq!(settings.shutdown_timeout, with("").shutdown_timeout);
     assert!(settings.notes.len() > 20);
+}
+
+#[test]
+fn there_is_an_access_log_where_it_is_spoken_of() {
+    let http = |more: &str| with(&format!("nginx_config: {{http: {{{more}}}}}\n")).access_log;
+    let default = http("enable_access_log: true").unwrap();
+    assert_eq!(default.path, Path::new("/etc/outrigger/logs/access.log"));
+    assert!(default.format.starts_with("$remote_addr - $remote_user ["));
+    assert_eq!((default.escape, default.buffer), (Escape::Default, 16_384));
+    let all = "access_log: /dev/stdout, access_log_format: $uri, \
+               access_log_format_escape: json, access_log_buffer: 1k";
+    let expected = AccessLog {
+        path: "/dev/stdout".into(),
+        format: "$uri".into(),
+        escape: Escape::Json,
+        buffer: 1024,
+    };
+    assert_eq!(http(all).unwrap(), expected);
+    for one in [
+        "access_log: a/b",
+        "access_log_format: x",
+        "access_log_format_escape: none",
+        "access_log_buffer: 0",
+    ] {
+        assert!(http(one).is_some(), "{one}");
+    }
+    for none in [
+        "",
+        "enable_access_log: false, access_log: a",
+        "access_log: 'off'",
+        "enable_access_log: true, access_log: 'off'",
+    ] {
+        assert_eq!(http(none), None, "{none}");
+    }
+    refused(
+        "nginx_config:\n  http:\n    access_log: syslog:server=a\n    \
+         access_log_format_escape: xml\n    access_log_buffer: 2m\n",
+        &[
+            "3:5: nginx_config.http.access_log: syslog is not supported: \
+             name a file, or /dev/stdout",
+            "4:5: nginx_config.http.access_log_format_escape: expected one of \
+             \"default\", \"json\", \"none\"",
+            "5:5: nginx_config.http.access_log_buffer: expected at most 1048576 bytes",
+        ],
+    );
 }
 
 #[test]

@@ -72,6 +72,11 @@ impl Client {
             last_host: LastHost::default(),
         }
     }
+
+    /// The peer's address as text.
+    pub(crate) fn peer_text(&self) -> &str {
+        self.values.peer()
+    }
 }
 
 /// Counts the bytes of a request's body that have come.
@@ -132,6 +137,8 @@ pub struct Exchange {
     pub worker: Rc<Worker>,
     /// When its head was read.
     pub started: Instant,
+    /// Method as the client sent it.
+    pub sent_method: Method,
     /// Method to send on.
     pub method: Method,
     /// The client's protocol version.
@@ -173,58 +180,87 @@ pub struct Exchange {
     pub(crate) request_id: OnceCell<String>,
 }
 
-impl Exchange {
-    /// Takes a request as the HTTP library parsed it and makes sure of what
-    /// the library leaves open.
+/// What is sure of a request whose head means something.
+#[derive(Debug)]
+pub struct Checked {
+    host: HostName,
+    target: Target,
+}
+
+impl Checked {
+    /// Makes sure of what the HTTP library leaves open of a request's head.
     ///
     /// # Errors
     /// [`Refusal`] for a request that the gateway must not act on: no or
     /// several hosts (RFC 9112, section 3.2), a path that means nothing, both
     /// `Content-Length` and `Transfer-Encoding` (section 6.3), an unknown
     /// transfer coding (section 6.1), or the methods CONNECT and TRACE.
-    pub fn new(
-        client: Rc<Client>,
-        worker: Rc<Worker>,
-        head: request::Parts,
-        body: Body,
-    ) -> Result<Self, Refusal> {
-        let request::Parts {
-            method,
-            uri,
-            version,
-            mut headers,
-            ..
-        } = head;
-        if method == Method::CONNECT || method == Method::TRACE {
+    pub fn new(client: &Client, head: &mut request::Parts) -> Result<Self, Refusal> {
+        if head.method == Method::CONNECT || head.method == Method::TRACE {
             return Err(Refusal::MethodNotAllowed);
         }
-        let framing = Framing::of(&headers);
+        let framing = Framing::of(&head.headers);
         framing.check()?;
-        let host = match uri.authority() {
+        let host = match head.uri.authority() {
             // The absolute form's authority replaces the Host field (RFC 9112, section 3.2.2).
             Some(authority) => {
                 let value = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_host())?;
                 let host = client.last_host.parse(&value);
-                headers.insert(header::HOST, value);
+                head.headers.insert(header::HOST, value);
                 host
             }
             None => {
-                let value = framing.host(version)?;
+                let value = framing.host(head.version)?;
                 client.last_host.parse(value.unwrap_or(&NO_HOST))
             }
         };
         let host = host.ok_or_else(bad_host)?;
-        let path = uri.into_parts().path_and_query;
+        let path = head.uri.path_and_query().cloned();
         let path =
             path.ok_or_else(|| Refusal::BadRequest("the request target has no path".into()))?;
         let target = Target::new(path).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+        Ok(Checked { host, target })
+    }
+}
+
+impl Exchange {
+    /// Takes a request as the HTTP library parsed it.
+    ///
+    /// # Errors
+    /// As [`Checked::new`].
+    pub fn new(
+        client: Rc<Client>,
+        worker: Rc<Worker>,
+        mut head: request::Parts,
+        body: Body,
+    ) -> Result<Self, Refusal> {
+        let checked = Checked::new(&client, &mut head)?;
+        Ok(Self::of_checked(client, worker, head, checked, body))
+    }
+
+    /// Takes a request whose head has been checked.
+    #[must_use]
+    pub fn of_checked(
+        client: Rc<Client>,
+        worker: Rc<Worker>,
+        head: request::Parts,
+        checked: Checked,
+        body: Body,
+    ) -> Self {
+        let request::Parts {
+            method,
+            version,
+            mut headers,
+            ..
+        } = head;
+        let Checked { host, target } = checked;
         crate::headers::strip_hop_by_hop(&mut headers);
         forwarded::receive(&mut headers, &client, &host);
-        client.requests.set(client.requests.get() + 1);
-        Ok(Exchange {
+        Exchange {
             client,
             worker,
             started: Instant::now(),
+            sent_method: method.clone(),
             method,
             version,
             target,
@@ -244,7 +280,7 @@ impl Exchange {
             plugin_times: PluginTimes::default(),
             trace: None,
             request_id: OnceCell::new(),
-        })
+        }
     }
 
     /// The request's id: 32 hexadecimal digits, made on first use.

@@ -29,6 +29,10 @@ impl Values {
             port: HeaderValue::from(local.port()),
         }
     }
+
+    pub(crate) fn peer(&self) -> &str {
+        self.peer.to_str().expect("an address is of visible ASCII")
+    }
 }
 
 /// When a request comes in, before any plugin sees it.

@@ -6,6 +6,7 @@
 //! [`plugin::Plugin`]. A [`snapshot::Snapshot`] is compiled once and shared by
 //! all workers; an [`exchange::Exchange`] is one request, local to its worker.
 
+pub mod access_log;
 pub mod args;
 pub mod body;
 pub mod chain;

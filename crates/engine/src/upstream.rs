@@ -160,6 +160,17 @@ impl Upstream {
         Some((next, &self.nodes[next]))
     }
 
+    /// The `Host` field that a node is sent as its own (`pass_host: node`);
+    /// `None` where it is sent another.
+    #[must_use]
+    pub fn node_host_field(&self, address: &Address) -> Option<&HeaderValue> {
+        if self.pass_host != PassHost::Node {
+            return None;
+        }
+        let node = self.nodes.iter().find(|node| node.address == *address)?;
+        Some(&node.host_field)
+    }
+
     /// The only node, where there is just one.
     #[must_use]
     pub fn only_node(&self) -> Option<&Node> {

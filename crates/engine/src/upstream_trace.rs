@@ -23,8 +23,10 @@ pub struct UpstreamTrace {
 /// One node that was asked.
 #[derive(Debug, Clone)]
 pub struct Try {
-    /// The node, by its address once there is a connection.
+    /// The node.
     pub node: Address,
+    /// Its address, once there is a connection.
+    pub peer: Option<SocketAddr>,
     /// What it answered, or what its failure is worth: 502, or 504 where it
     /// took too long.
     pub status: Option<StatusCode>,
@@ -39,11 +41,19 @@ pub struct Try {
     began: Instant,
 }
 
+impl Try {
+    /// The node's address as far as it is known.
+    pub(crate) fn address(&self) -> (Option<SocketAddr>, &Address) {
+        (self.peer, &self.node)
+    }
+}
+
 impl UpstreamTrace {
     /// A node is asked from `now` on.
     pub fn begin(&mut self, node: &Address, now: Instant) {
         let next = Try {
             node: node.clone(),
+            peer: None,
             status: None,
             answered: false,
             connect_time: None,
@@ -57,7 +67,7 @@ impl UpstreamTrace {
     /// There is a connection to the node; since `now` if it is new.
     pub fn connected(&mut self, peer: SocketAddr, now: Option<Instant>) {
         if let Some(last) = &mut self.last {
-            last.node = Address::Socket(peer);
+            last.peer = Some(peer);
             last.connect_time = Some(now.map_or(Duration::ZERO, |now| now - last.began));
         }
     }

@@ -1,8 +1,10 @@
 //! What belongs to one worker thread: values that its plugins keep there, and
 //! a source of request ids. Nothing here is shared, so nothing here locks.
 
+pub(crate) mod local_time;
+
 use std::any::{Any, TypeId};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -14,6 +16,7 @@ pub struct Worker {
     locals: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
     random: RandomState,
     serial: Cell<u64>,
+    hostname: OnceCell<Box<str>>,
 }
 
 impl Worker {
@@ -31,6 +34,7 @@ impl Worker {
             locals: RefCell::default(),
             random: RandomState::new(),
             serial: Cell::new(0),
+            hostname: OnceCell::new(),
         })
     }
 
@@ -38,6 +42,15 @@ impl Worker {
     #[must_use]
     pub fn number(&self) -> usize {
         self.number
+    }
+
+    /// The name of the host, in lower case, as it was when this was first asked.
+    pub(crate) fn hostname(&self) -> &str {
+        self.hostname.get_or_init(|| {
+            let system = rustix::system::uname();
+            let name = system.nodename().to_string_lossy();
+            name.to_ascii_lowercase().into()
+        })
     }
 
     /// The worker's value of type `T`, made by its default on first use.

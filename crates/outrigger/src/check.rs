@@ -7,6 +7,7 @@ use outrigger_config::{Settings, Source as SourceSettings};
 use outrigger_telemetry::metrics::Metrics;
 
 use crate::Failure;
+use crate::access_log;
 use crate::gateway::mode;
 use crate::run::control_runtime;
 use crate::runners;
@@ -19,6 +20,9 @@ use crate::source::{Source, env};
 pub(crate) fn check(config: &Path) -> Result<(), Failure> {
     let settings = Settings::load(config, &env)?;
     for note in &settings.notes {
+        println!("note: {note}");
+    }
+    for note in settings.access_log.iter().flat_map(access_log::check) {
         println!("note: {note}");
     }
     println!("{}: ok", config.display());

@@ -3,17 +3,20 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outrigger_admin as admin;
 use outrigger_config::{ControlApi, Router, Settings, Source as SourceSettings};
 use outrigger_engine::router::Mode;
 use outrigger_proxy as proxy;
+use outrigger_telemetry::access_log::AccessLog;
 use outrigger_telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::Failure;
+use crate::access_log;
 use crate::observability::{Observability, Seen};
 use crate::remote::{Remote, Wish};
 use crate::runners::Fleet;
@@ -22,6 +25,9 @@ use crate::source::Source;
 
 /// Wishes that wait for the control thread; who wishes more waits.
 const WISHES: usize = 16;
+
+/// How long the access log may take to write its last lines.
+const ACCESS_LOG_CLOSE: Duration = Duration::from_secs(1);
 
 /// What is wished through the control API.
 struct Wishes {
@@ -39,6 +45,7 @@ pub(crate) struct Gateway {
     control: Option<admin::server::Serving>,
     seen: Seen,
     wishes: Wishes,
+    access_log: Option<AccessLog>,
     settings: Settings,
     /// Kept until the runners are gone.
     sockets: TempDir,
@@ -62,9 +69,16 @@ impl Gateway {
             std::env::var_os(name)
         })?;
         let control = settings.control.map(bind_control).transpose()?.flatten();
+        let access_log = settings.access_log.as_ref();
+        let access_log = access_log.map(access_log::open).transpose()?;
         let workers = workers(&settings);
         let observed = Observability::new(&settings, workers)?;
-        let bound = proxy::Bound::bind(proxy_settings(&settings, workers, &observed))?;
+        let mut proxy_settings = proxy_settings(&settings, workers, &observed);
+        let access_log = access_log.map(|opened| {
+            proxy_settings.access_log = Some(opened.for_workers);
+            opened.file
+        });
+        let bound = proxy::Bound::bind(proxy_settings)?;
         let addresses = bound.addresses().to_vec();
         let fleet = Fleet::start(
             &settings,
@@ -99,6 +113,7 @@ impl Gateway {
             control,
             seen,
             wishes,
+            access_log,
             settings,
             sockets,
         })
@@ -127,6 +142,7 @@ impl Gateway {
     /// restart.
     pub(crate) fn reload(&mut self, settings: Settings) {
         tracing::info!("reloading: runners are restarted");
+        self.reopen_logs();
         self.fleet.restart(&settings, self.sockets.path());
         let others = Settings {
             ext_plugin: settings.ext_plugin.clone(),
@@ -141,6 +157,13 @@ impl Gateway {
         self.settings.ext_plugin = settings.ext_plugin;
     }
 
+    /// Opens the files of logs anew, which somebody may have moved away.
+    pub(crate) fn reopen_logs(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+    }
+
     /// Lets requests in flight end, then stops the runners.
     pub(crate) async fn stop(self) {
         tracing::info!("stopping: requests in flight may end, new ones are not taken");
@@ -151,6 +174,9 @@ impl Gateway {
         self.proxy.stop(self.settings.shutdown_timeout).await;
         self.fleet.stop().await;
         self.seen.stop().await;
+        if let Some(log) = self.access_log {
+            log.close(ACCESS_LOG_CLOSE);
+        }
         tracing::info!("stopped");
     }
 }
@@ -223,5 +249,6 @@ fn proxy_settings(
         send_timeout: settings.client.send_timeout,
         show_upstream_status: settings.show_upstream_status,
         show_version: settings.server_tokens,
+        access_log: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The `outrigger` command: wires configuration, runners and proxy together.
 
+mod access_log;
 mod check;
 mod cli;
 mod client;

@@ -20,6 +20,7 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
                 signal = signals.next() => match signal {
                     // What is wrong has been logged.
                     Signal::Reload => drop(reload(config, &mut gateway)),
+                    Signal::Reopen => gateway.reopen_logs(),
                     Signal::Stop => break,
                 },
                 wish = gateway.wish() => grant(wish, config, &mut gateway),
@@ -65,12 +66,15 @@ pub(crate) fn control_runtime() -> std::io::Result<tokio::runtime::Runtime> {
 pub(crate) enum Signal {
     /// SIGHUP.
     Reload,
+    /// SIGUSR1.
+    Reopen,
     /// SIGTERM, SIGQUIT or SIGINT.
     Stop,
 }
 
 pub(crate) struct Signals {
     hangup: tokio::signal::unix::Signal,
+    user1: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     quit: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -80,6 +84,7 @@ impl Signals {
     pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Signals {
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -89,6 +94,7 @@ impl Signals {
     pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.hangup.recv() => Signal::Reload,
+            _ = self.user1.recv() => Signal::Reopen,
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.quit.recv() => Signal::Stop,
             _ = self.interrupt.recv() => Signal::Stop,

@@ -144,6 +144,7 @@ fn settings() -> Settings {
         show_version: true,
         metrics: outrigger_telemetry::metrics::Metrics::new(1),
         tracer: None,
+        access_log: None,
     }
 }
 

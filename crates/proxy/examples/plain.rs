@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         show_version: true,
         metrics: Metrics::new(1),
         tracer: None,
+        access_log: None,
     })?;
     let _running = bound.start(&snapshot)?;
     loop {

@@ -23,7 +23,7 @@ pub(crate) async fn serve(
     local: SocketAddr,
     worker: Rc<Worker>,
 ) {
-    let number = worker.engine.next_serial();
+    let number = worker.number_connection();
     let _counted = worker.metrics.connected();
     let trusted = worker
         .settings
@@ -41,7 +41,7 @@ pub(crate) async fn serve(
         .max_buf_size(settings.max_head.max(MIN_BUFFER))
         .max_header_size(settings.max_head);
     let unread = Unread::default();
-    let outgoing = Rc::new(Outgoing::default());
+    let outgoing = Rc::new(Outgoing::new(Rc::clone(&client), Rc::clone(&worker)));
     let stream = ClientStream::new(
         stream,
         settings.send_timeout,

@@ -14,23 +14,27 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, request};
 use http_body::{Frame, SizeHint};
 use outrigger_engine::body::{Body, BodyError, BodyStream};
 use outrigger_engine::chain::Chain;
-use outrigger_engine::exchange::Exchange;
-use outrigger_engine::finished::{End, Finished, client_closed_request};
+use outrigger_engine::exchange::{Client, Exchange};
+use outrigger_engine::finished::{End, Finished, Unserved, client_closed_request};
+use outrigger_engine::vars::Scope;
 
+use crate::handler::head_length;
 use crate::sent::Sent;
 use crate::trace;
+use crate::worker::Worker;
 
 /// What goes out on one connection; its requests come one after the other.
-#[derive(Default)]
 pub(crate) struct Outgoing {
+    client: Rc<Client>,
+    worker: Rc<Worker>,
     sent: Sent,
     stage: Cell<Stage>,
     /// Some in the stages `Body` and `Flush`.
-    unfinished: RefCell<Option<Box<Unfinished>>>,
+    unfinished: RefCell<Option<Unfinished>>,
     /// Whoever serves the next request and waits for this one's end.
     next: RefCell<Option<Waker>>,
 }
@@ -48,11 +52,38 @@ enum Stage {
 
 /// A request whose response is under way.
 struct Unfinished {
-    exchange: Exchange,
+    request: Request,
     status: StatusCode,
 }
 
+enum Request {
+    Served(Box<Exchange>),
+    Unserved(Box<Unserved>),
+}
+
 impl Outgoing {
+    pub(crate) fn new(client: Rc<Client>, worker: Rc<Worker>) -> Self {
+        let outgoing = Outgoing {
+            client,
+            worker,
+            sent: Sent::default(),
+            stage: Cell::default(),
+            unfinished: RefCell::default(),
+            next: RefCell::default(),
+        };
+        outgoing.reset();
+        outgoing
+    }
+
+    /// Whether somebody wants to hear of the end of every request.
+    pub(crate) fn is_logged(&self) -> bool {
+        self.worker.access_log.is_some()
+    }
+
+    fn reset(&self) {
+        self.sent.reset(self.is_logged());
+    }
+
     /// The socket has taken so many bytes of these.
     pub(crate) fn took(&self, slices: &[IoSlice<'_>], count: usize) {
         self.sent.took(slices, count);
@@ -68,6 +99,56 @@ impl Outgoing {
     /// The connection is closed.
     pub(crate) fn closed(&self) {
         self.end(false);
+        // What was sent without a request's doing is the HTTP library's answer
+        // to what it could not read as one.
+        if let Some(status) = self.sent.status() {
+            let (client, worker) = (Rc::clone(&self.client), Rc::clone(&self.worker.engine));
+            let request = Unserved::new(client, worker, Instant::now(), None, 0);
+            self.tell(Request::Unserved(Box::new(request)), status, true);
+        }
+    }
+
+    /// The body to send to a client whose request is refused before it is
+    /// served, with which the request's end is told.
+    pub(crate) fn refuse(
+        self: &Rc<Self>,
+        head: request::Parts,
+        status: StatusCode,
+        body: Body,
+    ) -> Body {
+        if !self.is_logged() {
+            return body;
+        }
+        let (started, length) = (Instant::now(), head_length(&head));
+        let (client, worker) = (Rc::clone(&self.client), Rc::clone(&self.worker.engine));
+        let request = Unserved::new(client, worker, started, Some(head), length);
+        self.watch(Request::Unserved(Box::new(request)), status, body)
+    }
+
+    /// Whether anybody wants to hear of the request's end.
+    fn is_awaited(&self, exchange: &Exchange) -> bool {
+        self.is_logged() || exchange.chains().any(Chain::logs) || trace::is_recorded(exchange)
+    }
+
+    /// From now on the response is watched to its end.
+    fn watch(self: &Rc<Self>, request: Request, status: StatusCode, body: Body) -> Body {
+        let plugins = match &request {
+            Request::Served(exchange) => exchange.chains().any(Chain::logs),
+            Request::Unserved(_) => false,
+        };
+        let log = self.worker.access_log.as_ref();
+        self.sent
+            .watch(plugins || log.is_some_and(|log| log.wants_response_headers()));
+        *self.unfinished.borrow_mut() = Some(Unfinished { request, status });
+        if body.is_empty() {
+            self.stage.set(Stage::Flush);
+            return body;
+        }
+        self.stage.set(Stage::Body);
+        Body::Stream(Box::pin(Watched {
+            body,
+            outgoing: Rc::clone(self),
+        }))
     }
 
     /// Ready once the next request may be served: bytes that go out are its
@@ -76,7 +157,7 @@ impl Outgoing {
     pub(crate) fn next(&self) -> impl Future<Output = ()> {
         poll_fn(|cx| {
             if self.stage.get() == Stage::Idle {
-                self.sent.reset(false);
+                self.reset();
                 return Poll::Ready(());
             }
             *self.next.borrow_mut() = Some(cx.waker().clone());
@@ -88,17 +169,16 @@ impl Outgoing {
         let Some(unfinished) = self.unfinished.take() else {
             return;
         };
-        let Unfinished { exchange, status } = *unfinished;
-        self.tell(exchange, status, whole);
+        let Unfinished { request, status } = unfinished;
+        self.tell(request, status, whole);
         self.stage.set(Stage::Idle);
         if let Some(next) = self.next.take() {
             next.wake();
         }
     }
 
-    fn tell(&self, mut exchange: Exchange, status: StatusCode, whole: bool) {
+    fn tell(&self, request: Request, status: StatusCode, whole: bool) {
         let now = Instant::now();
-        exchange.upstream.end(now);
         let end = End {
             status,
             headers: self.sent.headers(),
@@ -108,10 +188,28 @@ impl Outgoing {
             at: now,
             time: SystemTime::now(),
         };
-        trace::end(&mut exchange, &end);
-        let finished = Rc::new(Finished { exchange, end });
-        for chain in finished.exchange.chains() {
-            chain.log(&finished);
+        self.reset();
+        let log = self.worker.access_log.as_deref();
+        match request {
+            Request::Served(mut exchange) => {
+                exchange.upstream.end(now);
+                trace::end(&mut exchange, &end);
+                let finished = Rc::new(Finished {
+                    exchange: *exchange,
+                    end,
+                });
+                for chain in finished.exchange.chains() {
+                    chain.log(&finished);
+                }
+                if let Some(log) = log {
+                    log.line(Scope::finished(&finished));
+                }
+            }
+            Request::Unserved(request) => {
+                if let Some(log) = log {
+                    log.line(Scope::unserved(&request, &end));
+                }
+            }
         }
     }
 }
@@ -135,27 +233,14 @@ impl<'a> Underway<'a> {
     /// The body to send, with which the request's end is told.
     pub(crate) fn respond(mut self, status: StatusCode, body: Body) -> Body {
         let exchange = self.exchange.take();
-        let Some(exchange) = exchange.filter(is_wanted) else {
-            return body;
-        };
-        self.outgoing.sent.watch(true);
-        let unfinished = Unfinished { exchange, status };
-        *self.outgoing.unfinished.borrow_mut() = Some(Box::new(unfinished));
-        if body.is_empty() {
-            self.outgoing.stage.set(Stage::Flush);
-            return body;
+        match exchange.filter(|exchange| self.outgoing.is_awaited(exchange)) {
+            Some(exchange) => {
+                self.outgoing
+                    .watch(Request::Served(Box::new(exchange)), status, body)
+            }
+            None => body,
         }
-        self.outgoing.stage.set(Stage::Body);
-        Body::Stream(Box::pin(Watched {
-            body,
-            outgoing: Rc::clone(self.outgoing),
-        }))
     }
-}
-
-/// Whether anybody wants to hear of the request's end.
-fn is_wanted(exchange: &Exchange) -> bool {
-    exchange.chains().any(Chain::logs) || trace::is_recorded(exchange)
 }
 
 impl Deref for Underway<'_> {
@@ -175,9 +260,10 @@ impl DerefMut for Underway<'_> {
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take()
-            && is_wanted(&exchange)
+            && self.outgoing.is_awaited(&exchange)
         {
-            self.outgoing.tell(exchange, client_closed_request(), false);
+            let request = Request::Served(Box::new(exchange));
+            self.outgoing.tell(request, client_closed_request(), false);
         }
     }
 }

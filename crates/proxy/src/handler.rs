@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use outrigger_engine::body::Body;
 use outrigger_engine::chain::Chain;
-use outrigger_engine::exchange::{Client, Exchange, RequestLength};
+use outrigger_engine::exchange::{Checked, Client, Exchange, RequestLength};
 use outrigger_engine::plugin::Flow;
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::MatchedRoute;
@@ -39,12 +39,18 @@ pub(crate) async fn handle(
     let mut response = match receive(request, client, &worker, unread) {
         Ok(exchange) => {
             let mut underway = Underway::new(exchange, outgoing);
+            underway.timed = outgoing.is_logged();
             let answer = answer(&mut underway, &worker).await;
             let mut response = answer.unwrap_or_else(|refusal| refusal.response());
             response.body = underway.respond(response.status, response.body);
             response
         }
-        Err(refusal) => refusal.response(),
+        Err(refused) => {
+            let Refused { refusal, head } = *refused;
+            let mut response = refusal.response();
+            response.body = outgoing.refuse(head, response.status, response.body);
+            response
+        }
     };
     serving.answered(response.status.as_u16());
     let server = if worker.settings.show_version {
@@ -63,30 +69,60 @@ pub(crate) async fn handle(
     Ok(answer)
 }
 
+/// A request that is not served.
+struct Refused {
+    refusal: Refusal,
+    head: request::Parts,
+}
+
 fn receive(
     request: Request<Incoming>,
     client: Rc<Client>,
     worker: &Worker,
     unread: &Unread,
-) -> Result<Exchange, Refusal> {
-    let (head, incoming) = request.into_parts();
+) -> Result<Exchange, Box<Refused>> {
+    let (mut head, incoming) = request.into_parts();
     unread.set(!incoming.is_end_stream());
-    let head_length = check_lines(&head, worker.settings.max_line)?;
+    client.requests.set(client.requests.get() + 1);
+    match check(&client, &mut head, incoming, worker, unread) {
+        Ok((checked, body, length)) => {
+            let engine = Rc::clone(&worker.engine);
+            let mut exchange = Exchange::of_checked(client, engine, head, checked, body);
+            exchange.length = length;
+            if let Some(tracer) = &worker.tracer {
+                trace::begin(tracer, &mut exchange);
+            }
+            Ok(exchange)
+        }
+        Err(refusal) => Err(Box::new(Refused { refusal, head })),
+    }
+}
+
+fn check(
+    client: &Client,
+    head: &mut request::Parts,
+    incoming: Incoming,
+    worker: &Worker,
+    unread: &Unread,
+) -> Result<(Checked, Body, RequestLength), Refusal> {
+    let length = check_lines(head, worker.settings.max_line)?;
     let (body, received) = client_body::receive(incoming, &worker.settings, unread)?;
-    let mut exchange = Exchange::new(client, Rc::clone(&worker.engine), head, body)?;
-    exchange.length = RequestLength {
-        head: head_length as u64,
+    let checked = Checked::new(client, head)?;
+    let length = RequestLength {
+        head: length,
         body: received,
     };
-    if let Some(tracer) = &worker.tracer {
-        trace::begin(tracer, &mut exchange);
-    }
-    Ok(exchange)
+    Ok((checked, body, length))
+}
+
+/// Bytes of a request's head as it is usually written.
+pub(crate) fn head_length(head: &request::Parts) -> u64 {
+    check_lines(head, usize::MAX).unwrap_or_default()
 }
 
 /// Whether every line of a request's head is short enough; the head as a whole
 /// is, or it would not have been read. Returns the head's length in bytes.
-fn check_lines(head: &request::Parts, limit: usize) -> Result<usize, Refusal> {
+fn check_lines(head: &request::Parts, limit: usize) -> Result<u64, Refusal> {
     let target = head
         .uri
         .path_and_query()
@@ -103,7 +139,7 @@ fn check_lines(head: &request::Parts, limit: usize) -> Result<usize, Refusal> {
         }
         length += line + LINE_END;
     }
-    Ok(length)
+    Ok(length as u64)
 }
 
 /// What a request line has besides method and target.
@@ -133,8 +169,7 @@ async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response
     exchange.route = MatchedRoute::find(&snapshot, exchange);
     exchange.snapshot = Some(Rc::clone(&snapshot));
     let look = |chain: &Chain| chain.logs() || chain.acts_on_responses();
-    let timed = exchange.chains().any(look);
-    exchange.timed = timed;
+    exchange.timed = exchange.timed || exchange.chains().any(look);
     // What the gateway refuses itself passes the plugins of the response phase
     // like any answer, so that a browser may read it, say.
     let mut response = match ask(exchange, snapshot.global_rules(), worker).await {

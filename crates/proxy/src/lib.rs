@@ -6,6 +6,7 @@
 //! request never leaves its worker and crosses no lock. What a request means
 //! is the engine's; this crate moves its bytes.
 
+mod access_log;
 mod alarm;
 mod client_body;
 mod client_stream;
@@ -23,5 +24,6 @@ mod trace;
 mod upstream;
 mod worker;
 
+pub use access_log::AccessLog;
 pub use listener::BindError;
 pub use server::{Bound, Running, Settings};

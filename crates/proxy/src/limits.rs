@@ -66,3 +66,6 @@ pub const LINGER_IDLE: Duration = Duration::from_secs(5);
 
 /// Bytes that are read and thrown away at once.
 pub const LINGER_CHUNK: usize = 4096;
+
+/// How long a line of the access log waits for others to be written with.
+pub const ACCESS_LOG_FLUSH: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// What has gone out since the last [`Sent::reset`].
 #[derive(Default)]
@@ -66,6 +66,14 @@ impl Sent {
     pub(crate) fn body_bytes(&self) -> u64 {
         let head = self.head.borrow();
         self.bytes.get().saturating_sub(head.interim + head.length)
+    }
+
+    /// The status of the response that was sent, if it was watched and is no
+    /// interim one.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        let head = self.head.borrow();
+        let status = head.whole.then(|| &head.start[STATUS..])?;
+        StatusCode::from_bytes(status).ok()
     }
 
     /// The header fields that were sent, if they were kept.
@@ -154,6 +162,7 @@ mod tests {
     fn check(sent: &Sent) {
         assert_eq!(sent.bytes(), (INTERIM.len() + HEAD.len() + 5) as u64);
         assert_eq!(sent.body_bytes(), 5);
+        assert_eq!(sent.status(), Some(StatusCode::NOT_FOUND));
         let headers = sent.headers();
         let values: Vec<_> = headers.get_all("x-a").iter().collect();
         assert_eq!(values, ["1".as_bytes(), b"\xff"]);
@@ -195,6 +204,7 @@ mod tests {
         sent.watch(true);
         sent.took(&[IoSlice::new(&HEAD[..40])], 40);
         assert!(sent.headers().is_empty());
+        assert_eq!(sent.status(), None);
         assert_eq!(sent.body_bytes(), 0);
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use outrigger_telemetry::metrics::Metrics;
 use outrigger_telemetry::trace::Tracer;
 use tokio::sync::{oneshot, watch};
 
+use crate::access_log::AccessLog;
 use crate::listener::{self, BindError};
 use crate::worker;
 
@@ -45,6 +47,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// What traces requests; none if nothing does.
     pub tracer: Option<Tracer>,
+    /// The access log, if there is to be one.
+    pub access_log: Option<AccessLog>,
 }
 
 /// Listeners that nobody accepts from yet.
@@ -100,6 +104,7 @@ impl Bound {
     pub fn start(self, snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Running> {
         let (stop, stopping) = watch::channel(false);
         let settings = Arc::new(self.settings);
+        let connections = Arc::<AtomicU64>::default();
         let mut threads = Vec::new();
         for (number, listeners) in self.listeners.into_iter().enumerate() {
             let worker = worker::Start {
@@ -107,6 +112,7 @@ impl Bound {
                 listeners,
                 snapshot: Arc::clone(snapshot),
                 stopping: stopping.clone(),
+                connections: Arc::clone(&connections),
             };
             threads.push(worker.spawn(number)?);
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
+use crate::access_log::Lines;
 use crate::connection;
 use crate::current::Current;
 use crate::drain::Drain;
@@ -32,6 +34,16 @@ pub(crate) struct Worker {
     pub(crate) drain: Rc<Drain>,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
+    pub(crate) access_log: Option<Rc<Lines>>,
+    /// How many connections all workers have accepted.
+    connections: Arc<AtomicU64>,
+}
+
+impl Worker {
+    /// The number of a connection that was just accepted, which no other has.
+    pub(crate) fn number_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// All that a worker thread starts with.
@@ -40,6 +52,7 @@ pub(crate) struct Start {
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) connections: Arc<AtomicU64>,
 }
 
 impl Start {
@@ -68,6 +81,7 @@ impl Start {
     async fn run(mut self, number: usize) {
         let metrics = self.settings.metrics.worker(number);
         let tracer = self.settings.tracer.as_ref().map(Tracer::for_worker);
+        let access_log = self.settings.access_log.clone();
         let worker = Rc::new(Worker {
             metrics,
             tracer,
@@ -76,6 +90,8 @@ impl Start {
             engine: EngineWorker::numbered(number),
             pool: Rc::new(Pool::new()),
             drain: Rc::new(Drain::default()),
+            access_log: access_log.map(Lines::start),
+            connections: self.connections,
         });
         let accepting: Vec<_> = self
             .listeners
@@ -91,6 +107,9 @@ impl Start {
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
         sweeping.abort();
+        if let Some(log) = &worker.access_log {
+            log.hand_over();
+        }
     }
 }
 

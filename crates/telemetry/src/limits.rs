@@ -1,6 +1,13 @@
-//! Limits of what is measured.
+//! Limits of what is measured and logged.
 
 use std::time::Duration;
+
+/// Batches of lines that wait for the access log's file; one has about the size
+/// of a worker's buffer.
+pub const ACCESS_LOG_QUEUE: usize = 256;
+
+/// How often at most it is said that the access log has lost lines.
+pub(crate) const ACCESS_LOG_WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Routes (and services and so on) that have series of their own; further ones
 /// are counted together, as `other`.

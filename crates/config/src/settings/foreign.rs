@@ -188,8 +188,6 @@ pub(super) const DEPLOYMENT: Table = &[
     ("role_control_plane", NoEffect("the role is data_plane")),
 ];
 
-const NO_ACCESS_LOG: &str = "there is no access log yet";
-
 /// In `nginx_config`.
 pub(super) const NGINX: Table = &[
     (
@@ -212,11 +210,6 @@ pub(super) const NGINX: Table = &[
 
 /// In `nginx_config.http`.
 pub(super) const HTTP: Table = &[
-    ("enable_access_log", NoEffect(NO_ACCESS_LOG)),
-    ("access_log", NoEffect(NO_ACCESS_LOG)),
-    ("access_log_buffer", NoEffect(NO_ACCESS_LOG)),
-    ("access_log_format", NoEffect(NO_ACCESS_LOG)),
-    ("access_log_format_escape", NoEffect(NO_ACCESS_LOG)),
     ("proxy_ssl_server_name", Nginx),
     ("charset", Nginx),
     ("variables_hash_max_size", Nginx),

@@ -4,6 +4,7 @@
 //! ([`Settings::notes`]); one that APISIX has and whose lack would change what the gateway
 //! does is refused by name; one that nobody knows is refused with the nearest known name.
 
+mod access_log;
 mod apisix;
 mod control;
 mod deployment;
@@ -31,6 +32,7 @@ use crate::report::{Problem, Report};
 use crate::watch::read_file;
 use crate::yaml;
 
+pub use self::access_log::{AccessLog, Escape};
 pub use self::control::ControlApi;
 pub use self::ext_plugin::{EnvRule, ExtPlugin, RunnerSettings, RunnerTimeout};
 pub use self::prometheus::MetricsExport;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub server_tokens: bool,
     /// What clients are held to.
     pub client: ClientLimits,
+    /// Where requests are logged; none for nowhere.
+    pub access_log: Option<AccessLog>,
     /// How long requests have to end when the gateway stops.
     pub shutdown_timeout: Duration,
     /// The runners of external plugins.
@@ -164,7 +168,9 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
     let root = at.object()?;
     let apisix = root.section("apisix", |section| apisix::read(section, notes));
     let source = deployment::read(&root, folder, notes);
-    let nginx = root.section("nginx_config", |section| nginx::read(section, notes));
+    let nginx = root.section("nginx_config", |section| {
+        nginx::read(section, folder, notes)
+    });
     let ext_plugin = ext_plugin::read(&root, &nginx.envs, folder);
     let own = root.section("outrigger", |section| outrigger::read(section, folder));
     let plugins = root.read("plugins", read_plugins);
@@ -183,6 +189,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         show_upstream_status: apisix.show_upstream_status,
         server_tokens: apisix.server_tokens,
         client: nginx.client,
+        access_log: nginx.access_log,
         shutdown_timeout: nginx.shutdown_timeout,
         ext_plugin,
         plugins,

@@ -1,11 +1,13 @@
 //! The section `nginx_config`: what of nginx's own settings means something here.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use outrigger_model::read::{At, Object};
 
 use super::ClientLimits;
+use super::access_log::{self, AccessLog};
 use super::ext_plugin::{EnvRule, read_envs};
 use super::foreign::{self, Notes};
 use super::outrigger::read_workers;
@@ -14,6 +16,7 @@ use super::units;
 /// What the section says.
 pub(super) struct Nginx {
     pub(super) client: ClientLimits,
+    pub(super) access_log: Option<AccessLog>,
     pub(super) shutdown_timeout: Duration,
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) envs: Vec<EnvRule>,
@@ -30,9 +33,15 @@ const SNIPPETS: [&str; 7] = [
     "stream_configuration_snippet",
 ];
 
-pub(super) fn read(section: &Object<'_>, notes: &Notes) -> Nginx {
+/// Relative paths are relative to `folder`.
+pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Nginx {
+    let (client, access_log) = section.section("http", |http| {
+        let access_log = access_log::read(http, folder);
+        (read_http(http, notes), access_log)
+    });
     let nginx = Nginx {
-        client: section.section("http", |http| read_http(http, notes)),
+        client,
+        access_log,
         shutdown_timeout: section
             .read("worker_shutdown_timeout", units::time)
             .unwrap_or(Duration::from_secs(240)),

@@ -6,7 +6,9 @@ pub(crate) fn client() -> Rc<Client> {
         "192.0.2.7:5000".parse().unwrap(),
         "127.0.0.1:9080".parse().unwrap(),
     );
-    Rc::new(Client::new(peer, local, "http", 3, false))
+    let client = Client::new(peer, local, "http", 3, false);
+    client.requests.set(1);
+    Rc::new(client)
 }
 
 pub(crate) fn try_exchange(request: request::Builder) -> Result<Exchange, Refusal> {

@@ -35,8 +35,14 @@ pub(crate) fn run() -> Result<(), Failure> {
             .first()
             .ok_or("the demo has no listener")?;
         story::tell(address, upstream, folder.path(), &mut runner_says).await?;
-        while let Signal::Reload = signals.next().await {
-            gateway.reload(Settings::load(&folder.path().join(CONFIG), &env)?);
+        loop {
+            match signals.next().await {
+                Signal::Reload => {
+                    gateway.reload(Settings::load(&folder.path().join(CONFIG), &env)?);
+                }
+                Signal::Reopen => gateway.reopen_logs(),
+                Signal::Stop => break,
+            }
         }
         gateway.stop().await;
         Ok(())

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod absent_runners;
+mod access_log;
 mod bad_requests;
 mod built_in_plugins;
 mod command_line;

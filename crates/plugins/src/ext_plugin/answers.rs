@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use outrigger_engine::body::{self, Body, BodyMemory, Start};
+use outrigger_engine::body::{self, Body, BodyMemory, Kept, Start};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::vars;
 use outrigger_host::{Answers, BodyError};
@@ -12,7 +12,7 @@ use outrigger_host::{Answers, BodyError};
 use super::conf::{Bodies, Oversize};
 
 /// Set to `1` once a body was asked for that is longer than the call may see.
-const TRUNCATED: &str = "ext_body_truncated";
+pub(super) const TRUNCATED: &str = "ext_body_truncated";
 
 /// Answers from an exchange whose body has been taken out for the time of the
 /// call, and from the response where there is one.
@@ -49,7 +49,9 @@ impl<'a> ToldBody<'a> {
     }
 
     fn is_cut(&self) -> bool {
-        self.told.as_ref().is_some_and(|told| !told.whole)
+        self.told
+            .as_ref()
+            .is_some_and(|told| !told.whole && !told.bytes.is_empty())
     }
 
     /// What the runner gets to see of the body, which stays whole itself.
@@ -90,33 +92,35 @@ pub(super) enum Unreadable {
     Response(#[source] body::BodyError),
 }
 
-impl FromExchange<'_> {
-    /// The request's body after it was sent on, as far as it is still there.
-    fn sent_body(&mut self) -> Option<Bytes> {
-        let bodies = self.bodies;
-        let sent = match (&*self.request.body, &self.exchange.kept_body) {
-            (Body::Full(bytes), _) => Start {
-                bytes: bytes.slice(..bytes.len().min(bodies.max)),
-                whole: bytes.len() <= bodies.max,
-            },
-            (_, Some(kept)) => kept.start()?,
-            _ => return None,
-        };
-        if !sent.whole && bodies.oversize != Oversize::Truncate {
-            return None;
-        }
-        let bytes = sent.bytes.slice(..sent.bytes.len().min(bodies.max));
-        self.request.told = Some(sent);
-        Some(bytes)
-    }
+/// What a call may see of a request's body that was sent on, as far as it is
+/// still there.
+pub(super) fn sent_body(body: &Body, kept: Option<&Kept>, bodies: Bodies) -> Option<Start> {
+    let sent = match (body, kept) {
+        (Body::Full(bytes), _) => Start {
+            bytes: bytes.clone(),
+            whole: true,
+        },
+        (_, Some(kept)) => kept.start()?,
+        _ => return None,
+    };
+    let seen = Start {
+        bytes: sent.bytes.slice(..sent.bytes.len().min(bodies.max)),
+        whole: sent.whole && sent.bytes.len() <= bodies.max,
+    };
+    let shown = seen.whole || bodies.oversize == Oversize::Truncate;
+    shown.then_some(seen)
+}
 
-    fn request_body_variable(&self) -> Option<Cow<'_, [u8]>> {
-        if let Body::Full(bytes) = &*self.request.body {
-            return Some(Cow::Borrowed(bytes));
-        }
-        let kept = self.exchange.kept_body.as_ref()?.start()?;
-        let whole = kept.whole && !kept.bytes.is_empty();
-        whole.then(|| Cow::Owned(kept.bytes.into()))
+/// The variable `request_body`, which is never a part of it.
+pub(super) fn request_body_variable(sent: Option<Start>) -> Option<Cow<'static, [u8]>> {
+    let whole = sent.filter(|sent| sent.whole && !sent.bytes.is_empty())?;
+    Some(Cow::Owned(whole.bytes.into()))
+}
+
+impl FromExchange<'_> {
+    fn sent_body(&self) -> Option<Start> {
+        let kept = self.exchange.kept_body.as_ref();
+        sent_body(self.request.body, kept, self.bodies)
     }
 }
 
@@ -124,7 +128,7 @@ impl Answers for FromExchange<'_> {
     fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         let name = std::str::from_utf8(name).ok()?;
         if name == "request_body" {
-            return self.request_body_variable();
+            return request_body_variable(self.sent_body());
         }
         if name == TRUNCATED {
             let response = self.response.as_ref();
@@ -142,7 +146,9 @@ impl Answers for FromExchange<'_> {
 
     async fn request_body(&mut self) -> Result<Option<Bytes>, BodyError> {
         if self.response.is_some() {
-            return Ok(self.sent_body().filter(|bytes| !bytes.is_empty()));
+            let sent = self.sent_body().unwrap_or_default();
+            let bytes = self.request.told.insert(sent).bytes.clone();
+            return Ok((!bytes.is_empty()).then_some(bytes));
         }
         let told = self.request.tell(self.bodies, self.memory).await;
         answer(told, Unreadable::Request)

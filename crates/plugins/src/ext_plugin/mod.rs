@@ -1,13 +1,16 @@
 //! `ext-plugin-pre-req` and `ext-plugin-post-req`: a request passes through
 //! plugins in runners, before or after the built-in ones. And
-//! `ext-plugin-post-resp`: the upstream's response does.
+//! `ext-plugin-post-resp`: the upstream's response does. And `ext-plugin-log`: they
+//! are told of a request that is over.
 
 mod answers;
 mod conf;
 mod context;
 mod decision;
 mod failure;
+mod failure_log;
 mod limits;
+mod log_call;
 mod plugin;
 mod request_call;
 mod response_call;
@@ -31,6 +34,8 @@ enum Phase {
     PostReq,
     /// When the upstream has answered.
     PostResp,
+    /// When the response was sent.
+    Log,
 }
 
 impl Phase {
@@ -39,6 +44,7 @@ impl Phase {
             Phase::PreReq => "ext-plugin-pre-req",
             Phase::PostReq => "ext-plugin-post-req",
             Phase::PostResp => "ext-plugin-post-resp",
+            Phase::Log => "ext-plugin-log",
         }
     }
 
@@ -48,15 +54,17 @@ impl Phase {
             Phase::PreReq => "pre-req",
             Phase::PostReq => "post-req",
             Phase::PostResp => "post-resp",
+            Phase::Log => "log",
         }
     }
 
-    /// APISIX's priorities.
+    /// APISIX's priorities; the last is of our own.
     fn priority(self) -> i32 {
         match self {
             Phase::PreReq => 12_000,
             Phase::PostReq => -3_000,
             Phase::PostResp => -4_000,
+            Phase::Log => -5_000,
         }
     }
 }
@@ -68,7 +76,7 @@ pub(crate) fn factories(external: &External) -> Vec<Box<dyn Factory>> {
             external: external.clone(),
         })
     };
-    [Phase::PreReq, Phase::PostReq, Phase::PostResp]
+    [Phase::PreReq, Phase::PostReq, Phase::PostResp, Phase::Log]
         .map(factory)
         .into()
 }

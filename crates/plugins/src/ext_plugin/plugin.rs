@@ -10,6 +10,7 @@ use bytes::Bytes;
 use outrigger_engine::body::BodyMemory;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::expr;
+use outrigger_engine::finished::Finished;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::vars;
@@ -17,11 +18,10 @@ use outrigger_host::{CallOptions, CallStats, Connections};
 use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
 use outrigger_telemetry::metrics::{CallCost, Outcome};
-use outrigger_telemetry::repeats::Repeats;
 
 use super::conf::{Bodies, Conf, Policy, ResponseHeaders};
 use super::failure::{Failure, Verdict};
-use super::limits::WARNINGS_PER_SECOND;
+use super::failure_log::FailureLog;
 use super::steps::{Step, steps};
 use super::{External, Phase};
 
@@ -48,11 +48,15 @@ impl Factory for ExtPluginFactory {
             steps,
             when: conf.when,
             options: conf.options,
+            failures: Arc::new(FailureLog::new(
+                self.phase,
+                owner.clone(),
+                conf.policy.allow_degradation || self.phase == Phase::Log,
+            )),
             policy: conf.policy,
             bodies: conf.bodies,
             response_headers: conf.response_headers,
             memory: self.external.body_memory.clone(),
-            warnings: Repeats::new(WARNINGS_PER_SECOND),
         }))
     }
 }
@@ -68,7 +72,7 @@ pub(super) struct ExtPlugin {
     pub(super) bodies: Bodies,
     pub(super) response_headers: ResponseHeaders,
     pub(super) memory: BodyMemory,
-    warnings: Repeats,
+    pub(super) failures: Arc<FailureLog>,
 }
 
 impl ExtPlugin {
@@ -117,6 +121,8 @@ impl ExtPlugin {
             Phase::PreReq => &mut times.pre_req,
             Phase::PostReq => &mut times.post_req,
             Phase::PostResp => &mut times.post_resp,
+            // The request is over and waits for nothing.
+            Phase::Log => return,
         };
         *sum.get_or_insert_default() += time;
     }
@@ -125,25 +131,9 @@ impl ExtPlugin {
     /// request.
     pub(super) fn failed(&self, step: &Step, failure: &Failure) -> Verdict {
         if !matches!(failure, Failure::Refused(_) | Failure::Skipped) {
-            self.warn(step, failure);
+            self.failures.warn(&step.runner, failure);
         }
         self.policy.verdict(self.phase, failure)
-    }
-
-    /// Logs a failure, unless there are too many of them: a runner that is
-    /// gone fails every request.
-    fn warn(&self, step: &Step, failure: &Failure) {
-        let Some(held_back) = self.warnings.pass() else {
-            return;
-        };
-        tracing::warn!(
-            plugin = self.phase.plugin_name(),
-            runner = step.runner.name(),
-            of = format_args!("{} {}", self.owner.kind, self.owner.id),
-            degraded = self.policy.allow_degradation,
-            held_back,
-            "a call to the runner failed: {failure}"
-        );
     }
 
     /// Has the request's body kept for calls after it was sent on. One that
@@ -167,6 +157,10 @@ impl Plugin for ExtPlugin {
             Phase::PostResp => Phases {
                 access: self.bodies.keep_request_body,
                 ..Phases::RESPONSE
+            },
+            Phase::Log => Phases {
+                access: self.bodies.keep_request_body,
+                ..Phases::LOG
             },
         }
     }
@@ -192,6 +186,10 @@ impl Plugin for ExtPlugin {
         response: &'a mut Response,
     ) -> PluginFuture<'a, Result<(), Refusal>> {
         Box::pin(self.run_response(exchange, response))
+    }
+
+    fn log(&self, finished: &Rc<Finished>) {
+        self.run_log(finished);
     }
 }
 

@@ -135,6 +135,17 @@ impl Calls {
         }
     }
 
+    /// The same for a call that outlives what it was made for.
+    pub fn begin_detached(&self, worker: usize) -> DetachedCall {
+        self.0.cells.of(worker).in_flight.add(1);
+        DetachedCall {
+            calls: self.clone(),
+            worker,
+            begun: Instant::now(),
+            ended: false,
+        }
+    }
+
     /// A call of the log phase was not made: too many were under way.
     pub fn dropped(&self, worker: usize) {
         self.0.cells.of(worker).dropped.add(1);
@@ -154,42 +165,83 @@ impl Call<'_> {
     /// The call is over. How long it took.
     pub fn end(mut self, outcome: Outcome, cost: &CallCost) -> Duration {
         self.ended = true;
-        self.count(outcome, cost)
-    }
-
-    fn count(&self, outcome: Outcome, cost: &CallCost) -> Duration {
-        let cells = self.cells;
-        let took = self.begun.elapsed();
-        cells.in_flight.add(-1);
-        cells.outcomes[outcome.index()].add(1);
-        cells.time.observe(&BOUNDS, took);
-        cells.sent.add(cost.sent);
-        cells.received.add(cost.received);
-        if cost.attempts > 1 {
-            cells.retries.add(u64::from(cost.attempts - 1));
-        }
-        if !cost.waited.is_zero() {
-            let nanos = u64::try_from(cost.waited.as_nanos()).unwrap_or(u64::MAX);
-            cells.waited_nanos.add(nanos);
-        }
-        if let Outcome::Failed { kind, degraded } = outcome {
-            let counter = cells
-                .failures
-                .find(FAILURE_KINDS, |known| *known == kind, || kind);
-            if let Some(counter) = counter {
-                counter.add(1);
-            }
-            cells.degraded.add(u64::from(degraded));
-        }
-        took
+        self.cells.count(self.begun, outcome, cost)
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if !self.ended {
+            self.cells
+                .count(self.begun, Outcome::Cancelled, &CallCost::default());
+        }
+    }
+}
+
+/// A call under way that nobody waits for. Dropped before its end, it counts as
+/// cancelled.
+#[derive(Debug)]
+#[must_use = "a call that is dropped counts as cancelled"]
+pub struct DetachedCall {
+    calls: Calls,
+    worker: usize,
+    begun: Instant,
+    ended: bool,
+}
+
+impl DetachedCall {
+    /// The call is over. How long it took.
+    pub fn end(mut self, outcome: Outcome, cost: &CallCost) -> Duration {
+        self.ended = true;
+        self.count(outcome, cost)
+    }
+
+    /// It was not made after all: too many were under way.
+    pub fn dropped(mut self) {
+        self.ended = true;
+        self.calls.0.cells.of(self.worker).in_flight.add(-1);
+        self.calls.dropped(self.worker);
+    }
+
+    fn count(&self, outcome: Outcome, cost: &CallCost) -> Duration {
+        let cells = self.calls.0.cells.of(self.worker);
+        cells.count(self.begun, outcome, cost)
+    }
+}
+
+impl Drop for DetachedCall {
+    fn drop(&mut self) {
+        if !self.ended {
             self.count(Outcome::Cancelled, &CallCost::default());
         }
+    }
+}
+
+impl Cells {
+    fn count(&self, begun: Instant, outcome: Outcome, cost: &CallCost) -> Duration {
+        let took = begun.elapsed();
+        self.in_flight.add(-1);
+        self.outcomes[outcome.index()].add(1);
+        self.time.observe(&BOUNDS, took);
+        self.sent.add(cost.sent);
+        self.received.add(cost.received);
+        if cost.attempts > 1 {
+            self.retries.add(u64::from(cost.attempts - 1));
+        }
+        if !cost.waited.is_zero() {
+            let nanos = u64::try_from(cost.waited.as_nanos()).unwrap_or(u64::MAX);
+            self.waited_nanos.add(nanos);
+        }
+        if let Outcome::Failed { kind, degraded } = outcome {
+            let counter = self
+                .failures
+                .find(FAILURE_KINDS, |known| *known == kind, || kind);
+            if let Some(counter) = counter {
+                counter.add(1);
+            }
+            self.degraded.add(u64::from(degraded));
+        }
+        took
     }
 }
 

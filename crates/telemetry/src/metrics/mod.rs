@@ -21,7 +21,7 @@ mod text;
 
 use std::sync::{Arc, OnceLock};
 
-pub use calls::{Call, CallCost, CallLabels, Calls, Outcome};
+pub use calls::{Call, CallCost, CallLabels, Calls, DetachedCall, Outcome};
 pub use gateway::{Connected, Serving, WorkerMetrics};
 pub use requests::{EndedRequest, RequestLabels, Requests};
 pub use runners::{BreakerState, InstanceState, RunnerMetrics, RunnerState};

@@ -16,6 +16,7 @@ mod connections;
 mod control_api;
 mod failure_policy;
 mod forwarding;
+mod log_plugin;
 mod plugin_bodies;
 mod plugin_chains;
 mod plugin_context;

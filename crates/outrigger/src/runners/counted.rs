@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use outrigger_host::{Event, Observer};
+use outrigger_host::{BreakerState, Event, Observer};
 use outrigger_telemetry::metrics::{Metrics, RunnerMetrics};
 
 pub(super) struct Counted {
@@ -33,11 +33,9 @@ impl Observer for Counted {
             Event::ConfPrepared { renewal, took, .. } => counts.prepared(renewal, took),
             Event::PrepareFailed { .. } => counts.prepare_failed(),
             Event::TokenLost { .. } => counts.token_lost(),
-            Event::BreakerChanged { state } => {
-                if state == outrigger_host::BreakerState::Open {
-                    counts.breaker_opened();
-                }
-            }
+            Event::BreakerChanged {
+                state: BreakerState::Open,
+            } => counts.breaker_opened(),
             // Calls are counted where their route is known.
             _ => {}
         }

@@ -64,7 +64,7 @@ pub(super) struct Stop {
 #[derive(Debug, Default)]
 pub(super) struct Rewrite {
     path: Option<Vec<u8>>,
-    headers: Vec<HeaderEdit>,
+    pub(super) headers: Vec<HeaderEdit>,
     args: Vec<(Vec<u8>, Change)>,
     response_headers: Vec<HeaderEdit>,
     pub(super) body: Option<Bytes>,

@@ -18,6 +18,7 @@ mod response_change;
 mod runners;
 mod steps;
 mod told;
+mod traced;
 
 use outrigger_engine::plugin::Factory;
 

@@ -62,7 +62,7 @@ impl Factory for ExtPluginFactory {
 }
 
 pub(super) struct ExtPlugin {
-    phase: Phase,
+    pub(super) phase: Phase,
     owner: Owner,
     pub(super) steps: Vec<Step>,
     /// For which requests there are any.

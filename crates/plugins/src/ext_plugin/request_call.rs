@@ -8,6 +8,7 @@ use outrigger_engine::response::Refusal;
 use outrigger_host::CallStats;
 use outrigger_host::a6::{ConfToken, http_req_call};
 use outrigger_telemetry::metrics::Outcome;
+use outrigger_telemetry::trace::CallSpan;
 
 use super::answers::{FromExchange, ToldBody};
 use super::context;
@@ -16,6 +17,7 @@ use super::failure::{Failure, Verdict};
 use super::plugin::{ExtPlugin, WorkerConnections, cost};
 use super::steps::Step;
 use super::told::Told;
+use super::traced::{self, ToldContext};
 
 impl ExtPlugin {
     /// Passes a request through the runners. Each call sees what those before
@@ -52,11 +54,17 @@ impl ExtPlugin {
         exchange: &mut Exchange,
     ) -> Result<Decision, Failure> {
         let counted = step.calls.begin(exchange.worker.number());
+        let span = traced::begin(exchange, step, self.phase);
+        let traceparent = span.as_ref().map(CallSpan::traceparent);
         let mut stats = CallStats::default();
         // Taken out so that it can be read while the rest is lent to the call.
         let mut body = mem::take(&mut exchange.body);
         let told = ToldBody::nothing_of(&mut body);
-        let decision = self.call_with(step, exchange, told, &mut stats).await;
+        let context = traceparent.as_ref();
+        let context = context.map(|it| ToldContext::new(exchange, it));
+        let decision = self
+            .call_with(step, exchange, context, told, &mut stats)
+            .await;
         exchange.body = body;
         let outcome = match &decision {
             Ok(Decision::Continue) => Outcome::Continue,
@@ -64,7 +72,11 @@ impl ExtPlugin {
             Ok(Decision::Rewrite(_)) => Outcome::Rewrite,
             Err(failure) => self.outcome(failure),
         };
-        let time = counted.end(outcome, &cost(stats));
+        let cost = cost(stats);
+        let time = counted.end(outcome, &cost);
+        if let Some(span) = span {
+            span.end(outcome, &cost);
+        }
         self.took(exchange, time);
         decision
     }
@@ -73,10 +85,11 @@ impl ExtPlugin {
         &self,
         step: &Step,
         exchange: &Exchange,
+        context: Option<ToldContext<'_>>,
         body: ToldBody<'_>,
         stats: &mut CallStats,
     ) -> Result<Decision, Failure> {
-        let told = Told::new(exchange).ok_or(Failure::Method)?;
+        let told = Told::new(exchange, context).ok_or(Failure::Method)?;
         let args = told.args();
         let request = http_req_call::Request {
             id: 0,
@@ -108,6 +121,9 @@ impl ExtPlugin {
         let mut decision = answer?.map_err(Failure::Answer)?;
         if let Decision::Rewrite(rewrite) = &mut decision {
             rewrite.body.take_if(|body| answers.request.is(body));
+            if let Some(context) = context {
+                context.forget_echo(&mut rewrite.headers);
+            }
         }
         if let Some(body) = decision.body_mut() {
             self.hold(body)?;

@@ -8,6 +8,7 @@ use outrigger_engine::response::{Refusal, Response};
 use outrigger_host::CallStats;
 use outrigger_host::a6::{ConfToken, http_resp_call};
 use outrigger_telemetry::metrics::Outcome;
+use outrigger_telemetry::trace::CallSpan;
 
 use super::answers::{FromExchange, FromResponse, ToldBody};
 use super::context;
@@ -15,7 +16,7 @@ use super::failure::{Failure, Verdict};
 use super::plugin::{ExtPlugin, WorkerConnections, cost};
 use super::response_change::ResponseChange;
 use super::steps::Step;
-use super::told::entries;
+use super::traced::{self, ToldContext, entries};
 
 impl ExtPlugin {
     /// Passes an upstream's response through the runners, one call after the
@@ -64,12 +65,16 @@ impl ExtPlugin {
         response: &mut Response,
     ) -> Result<ResponseChange, Failure> {
         let counted = step.calls.begin(exchange.worker.number());
+        let span = traced::begin(exchange, step, self.phase);
+        let traceparent = span.as_ref().map(CallSpan::traceparent);
         let mut stats = CallStats::default();
         // Taken out so that it can be read while the rest is lent to the call.
         let mut body = mem::take(&mut exchange.body);
         let told = ToldBody::nothing_of(&mut body);
+        let context = traceparent.as_ref();
+        let context = context.map(|it| ToldContext::new(exchange, it));
         let changed = self
-            .call_with_response(step, exchange, told, response, &mut stats)
+            .call_with_response(step, exchange, context, told, response, &mut stats)
             .await;
         exchange.body = body;
         let outcome = match &changed {
@@ -77,7 +82,11 @@ impl ExtPlugin {
             Ok(_) => Outcome::Rewrite,
             Err(failure) => self.outcome(failure),
         };
-        let time = counted.end(outcome, &cost(stats));
+        let cost = cost(stats);
+        let time = counted.end(outcome, &cost);
+        if let Some(span) = span {
+            span.end(outcome, &cost);
+        }
         self.took(exchange, time);
         changed
     }
@@ -86,12 +95,13 @@ impl ExtPlugin {
         &self,
         step: &Step,
         exchange: &Exchange,
+        context: Option<ToldContext<'_>>,
         body: ToldBody<'_>,
         response: &mut Response,
         stats: &mut CallStats,
     ) -> Result<ResponseChange, Failure> {
         let (status, headers) = (response.status, &response.headers);
-        let told = entries(headers);
+        let told = entries(headers, context);
         let request = http_resp_call::Request {
             id: 0,
             status: status.as_u16(),
@@ -121,6 +131,9 @@ impl ExtPlugin {
         let (used, answer) = call.await;
         *stats = used;
         let mut change = answer?.map_err(Failure::Answer)?;
+        if let Some(context) = context {
+            context.forget_echo(&mut change.headers);
+        }
         let told = answers.response.as_ref();
         let is_told = |body: &mut bytes::Bytes| told.is_some_and(|told| told.body.is(body));
         change.body.take_if(is_told);

@@ -16,7 +16,7 @@ use super::decision::{BadAnswer, check_framing, final_status, header_edits};
 #[derive(Debug)]
 pub(super) struct ResponseChange {
     status: Option<StatusCode>,
-    headers: Vec<HeaderEdit>,
+    pub(super) headers: Vec<HeaderEdit>,
     pub(super) body: Option<Bytes>,
     /// The request's context, where it is another than before.
     pub(super) context: Option<Context>,

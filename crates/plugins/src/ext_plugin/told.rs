@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, header};
+use http::header;
 use outrigger_engine::args::Arg;
 use outrigger_engine::exchange::Exchange;
 use outrigger_host::a6::{Entry, Method};
+
+use super::traced::{ToldContext, entries};
 
 /// A request's parts in the form that a call borrows.
 pub(super) struct Told<'a> {
@@ -18,13 +20,14 @@ pub(super) struct Told<'a> {
 
 impl<'a> Told<'a> {
     /// `None` for a method that the protocol has no number for.
-    pub(super) fn new(exchange: &'a Exchange) -> Option<Self> {
+    /// Where requests are traced, the runner is told `context`.
+    pub(super) fn new(exchange: &'a Exchange, context: Option<ToldContext<'a>>) -> Option<Self> {
         Some(Told {
             method: Method::from_bytes(exchange.method.as_str().as_bytes())?,
             src_ip: SourceIp::new(exchange.client.peer.ip()),
             path: exchange.target.path(),
             args: exchange.target.args().collect(),
-            headers: headers(exchange),
+            headers: headers(exchange, context),
         })
     }
 
@@ -38,21 +41,13 @@ impl<'a> Told<'a> {
     }
 }
 
-/// One entry per value, names in lower case; `host` is what the upstream will
-/// be sent.
-fn headers(exchange: &Exchange) -> Vec<Entry<'_>> {
-    let fields: &HeaderMap = &exchange.headers;
-    let mut entries = Vec::with_capacity(fields.len());
-    for (name, value) in fields {
-        let value = if name == header::HOST {
-            exchange.host_for_upstream()
-        } else {
-            value
-        };
-        entries.push(Entry {
-            name: name.as_str().as_bytes(),
-            value: Some(value.as_bytes()),
-        });
+/// The fields of a request; `host` is what the upstream will be sent.
+fn headers<'a>(exchange: &'a Exchange, context: Option<ToldContext<'a>>) -> Vec<Entry<'a>> {
+    let mut entries = entries(&exchange.headers, context);
+    for entry in &mut entries {
+        if entry.name == header::HOST.as_str().as_bytes() {
+            entry.value = Some(exchange.host_for_upstream().as_bytes());
+        }
     }
     entries
 }
@@ -77,15 +72,4 @@ impl SourceIp {
             SourceIp::V6(octets) => octets,
         }
     }
-}
-
-/// Header fields as a call has them: one entry per value, names in lower case.
-pub(super) fn entries(headers: &HeaderMap) -> Vec<Entry<'_>> {
-    headers
-        .iter()
-        .map(|(name, value)| Entry {
-            name: name.as_str().as_bytes(),
-            value: Some(value.as_bytes()),
-        })
-        .collect()
 }

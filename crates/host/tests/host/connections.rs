@@ -286,6 +286,68 @@ async fn a_late_answer_to_another_call_is_not_this_calls_answer() {
     assert_eq!(host.log.count("repeated: malformed"), 1);
 }
 
+/// An error does not name its call. Where the answer comes behind it, it was
+/// another's.
+#[tokio::test]
+async fn an_error_that_an_earlier_call_left_is_not_this_calls_refusal() {
+    let runner = FakeRunner::calling(|mut peer, frame| async move {
+        let answer = stop(frame.id(), "fine");
+        let left = error(Code::ServiceUnavailable);
+        let bytes = if frame.id() == 2 {
+            [left, answer].concat()
+        } else {
+            answer
+        };
+        peer.send_bytes(&bytes).await;
+        peer
+    });
+    let host = Host::of(&runner);
+    let conf = conf("a");
+    for _ in 0..3 {
+        assert_eq!(host.call(&conf).await.unwrap(), "fine");
+    }
+    assert_eq!(host.log.count("repeated: refused"), 1);
+}
+
+/// Nor can a runner answer what it was not sent yet.
+#[tokio::test]
+async fn an_error_that_comes_before_the_request_is_sent_is_not_this_calls_refusal() {
+    let runner = FakeRunner::with(|mut peer, connection| async move {
+        while let Some(frame) = peer.next().await {
+            if peer.prepares(&frame).await {
+                continue;
+            }
+            peer.send_bytes(&stop(frame.id(), "fine")).await;
+            if connection == 1 {
+                // The next one is not read.
+                peer.stream.readable().await.unwrap();
+                peer.send_bytes(&error(Code::ServiceUnavailable)).await;
+                pending::<()>().await;
+            }
+        }
+    });
+    let host = Host::of(&runner);
+    let (conf, options) = (conf("a"), outrigger_host::CallOptions::default());
+    let path = vec![b'x'; 15 << 20];
+    for path in [&b"/"[..], &path] {
+        let request = outrigger_a6::http_req_call::Request {
+            path,
+            ..Default::default()
+        };
+        let mut known = Known::default();
+        let call = host.connections.request_call(
+            &host.runner,
+            &conf,
+            &options,
+            request,
+            &mut known,
+            |reply| reply.action.is_some(),
+        );
+        assert!(call.await.1.unwrap());
+    }
+    assert_eq!(host.log.count("repeated: refused"), 1);
+}
+
 #[tokio::test]
 async fn a_refusal_on_a_used_connection_is_not_repeated() {
     let runner = FakeRunner::calling(|mut peer, frame| async move {

@@ -5,11 +5,14 @@
     reason = "the lint sees helpers of tests as production code"
 )]
 
+mod ahead;
 mod calls;
 mod confs;
 mod connections;
+mod follow;
 mod hostile;
 mod instances;
 mod load;
+mod log_calls;
 mod restart;
 mod support;

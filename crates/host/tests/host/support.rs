@@ -331,6 +331,7 @@ impl Observer for Log {
             Event::TokenLost { token, .. } => format!("lost {token}"),
             Event::CallRepeated { error } => format!("repeated: {}", error.kind()),
             Event::CallFailed { error } => format!("failed: {}", error.kind()),
+            Event::LogCallDropped { .. } => "log call dropped".to_owned(),
             Event::BreakerChanged { state } => format!("breaker {state}"),
             other => format!("{other:?}"),
         });

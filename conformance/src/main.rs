@@ -1,13 +1,15 @@
 //! Real runners behind a real gateway: builds a Go and a Java runner with
 //! plugins as a user would write them, starts them with `ext-plugin.cmd` and on
 //! `path_for_test`, and sees whether everything works that the protocol
-//! promises. Our own demo runner plays in a smaller list of scenarios.
+//! promises. Our own demo runner plays in a smaller list of scenarios. Then each
+//! is tried against the protocol's rules by `outrigger conform`.
 //!
 //! `cargo xtask conformance` builds the gateway and runs it.
 
 mod exclusions;
 mod limits;
 mod program;
+mod protocol;
 mod record;
 mod recording;
 mod report;
@@ -18,8 +20,10 @@ mod suite;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use program::{Found, NAMES};
+use exclusions::Exclusions;
+use program::{Found, NAMES, Program};
 use report::Report;
+use scenarios::Scenario;
 
 const USAGE: &str = "\
 Usage: outrigger-conformance --gateway PROGRAM [OPTION]…
@@ -27,6 +31,7 @@ Usage: outrigger-conformance --gateway PROGRAM [OPTION]…
   --gateway PROGRAM  the gateway to test
   --only RUNNER      go, java or demo; may be repeated
   --scenario NAME    only this scenario; may be repeated
+  --protocol         only the protocol's rules, which no gateway takes part in
   --list             name the scenarios and run none
   --record FOLDER    record frames of the runner that --only names, for golden
                      captures, and run nothing else
@@ -39,6 +44,7 @@ struct Arguments {
     gateway: Option<PathBuf>,
     only: Vec<String>,
     scenarios: Vec<String>,
+    protocol: bool,
     list: bool,
     record: Option<PathBuf>,
 }
@@ -53,6 +59,7 @@ impl Arguments {
                 "--only" => arguments.only.push(value()?),
                 "--scenario" => arguments.scenarios.push(value()?),
                 "--record" => arguments.record = Some(value()?.into()),
+                "--protocol" => arguments.protocol = true,
                 "--list" => arguments.list = true,
                 _ => return Err(format!("unknown argument {word}\n\n{USAGE}")),
             }
@@ -91,7 +98,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let gateway = gateway
         .canonicalize()
         .map_err(|error| format!("{}: {error}", gateway.display()))?;
-    let exclusions = exclusions::Exclusions::load(&scenarios::all())?;
+    let exclusions = Exclusions::load(&scenarios::all())?;
     let mut report = Report::default();
     for name in NAMES {
         if !arguments.only.is_empty() && !arguments.only.iter().any(|only| only == name) {
@@ -103,11 +110,31 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
             Found::Missing(why) => report.skipped(name, &why),
             Found::Ready(program) => match &arguments.record {
                 Some(folder) => recording::record(&program, folder)?,
-                None => suite::play(&program, &scenarios, &exclusions, &mut report),
+                None => play(arguments, &program, &scenarios, &exclusions, &mut report),
             },
         }
     }
     Ok(arguments.record.is_some() || report.finish())
+}
+
+/// Plays the scenarios, and the protocol's rules where nobody chose among the
+/// scenarios.
+fn play(
+    arguments: &Arguments,
+    program: &Program,
+    scenarios: &[Scenario],
+    exclusions: &Exclusions,
+    report: &mut Report,
+) {
+    if !arguments.protocol {
+        suite::play(program, scenarios, exclusions, report);
+    }
+    if arguments.protocol || arguments.scenarios.is_empty() {
+        match protocol::play(program) {
+            Ok(rules) => report.protocol(program.name, &rules),
+            Err(why) => report.protocol_failed(program.name, &why),
+        }
+    }
 }
 
 fn is_ci() -> bool {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::limits;
+use crate::protocol::{Counts, Rules};
 use crate::scenarios::Scenario;
 use crate::stage::Mode;
 
@@ -39,6 +40,53 @@ impl Report {
         };
         *count += 1;
         print(&format!("{runner:6} {mode:14} {scenario:37} {result}"));
+    }
+
+    /// What came of the protocol's rules, of which those are shown that are not
+    /// simply kept.
+    pub(crate) fn protocol(&mut self, runner: &str, rules: &Rules) {
+        for rule in &rules.rules {
+            let word = rule.standing();
+            if word == "right" {
+                continue;
+            }
+            let mut seen = rule.seen.clone();
+            if let Some(reason) = &rule.excluded {
+                seen.push_str("\nknown: ");
+                seen.push_str(reason);
+            }
+            let (rule, seen) = (&rule.rule, shortened(seen.trim_start()));
+            print(&format!(
+                "{runner:6} {:14} {rule:37} {word:12} {seen}",
+                "protocol"
+            ));
+        }
+        let Counts {
+            right,
+            differently,
+            wrong,
+            excluded,
+            unneeded,
+            not_tested,
+        } = rules.counts;
+        print(&format!(
+            "{runner:6} {:14} {right} right, {differently} differently, {wrong} wrong, \
+             {excluded} excluded, {unneeded} excluded without need, {not_tested} not tested",
+            "protocol"
+        ));
+        self.passed += right + differently;
+        self.failed += wrong + unneeded;
+        self.excluded += excluded;
+    }
+
+    /// The protocol's rules could not be tried.
+    pub(crate) fn protocol_failed(&mut self, runner: &str, why: &str) {
+        self.failed += 1;
+        print(&format!(
+            "{runner:6} {:14} FAIL      {}",
+            "protocol",
+            shortened(why)
+        ));
     }
 
     /// A runner cannot be tested here.

@@ -26,8 +26,9 @@ Chores of the workspace.
   cargo xtask ci                 everything that a change must pass
   cargo xtask tidy               dependency arrows, sizes, paths of a machine
   cargo xtask codegen [--check]  generate the protocol's code, or only compare it
-  cargo xtask conformance [--only RUNNER] [--scenario NAME] [--list]
-                                 real runners behind a real gateway
+  cargo xtask conformance [--only RUNNER] [--scenario NAME] [--protocol] [--list]
+                                 real runners behind a real gateway, and the
+                                 protocol's rules
   cargo xtask fuzz [--seconds N] [TARGET]
                                  run each fuzz target, or one, for 10 or N seconds
 ";

@@ -165,6 +165,11 @@ impl Wire {
     /// A call that must change nothing.
     pub(crate) async fn unchanged(&mut self, token: ConfToken) -> Result<(), Fault> {
         self.send(&request(token)).await?;
+        self.goes_on().await
+    }
+
+    /// Takes the answer to a request, which must be that it goes on as it is.
+    pub(crate) async fn goes_on(&mut self) -> Result<(), Fault> {
         let got = self.receive().await?;
         let answer = got.read::<http_req_call::Response<'_>>()?;
         if changes_nothing(&answer) {

@@ -55,6 +55,9 @@ pub(crate) const RANDOM: u64 = 50;
 /// Calls to a waiting plugin at the same time.
 pub(crate) const WAITING_CALLS: usize = 16;
 
+/// How often it is looked whether one call overtakes another.
+pub(crate) const LOOKS: usize = 3;
+
 /// A plugin that waits less than this cannot show what waits for what.
 pub(crate) const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 

@@ -254,12 +254,8 @@ pub fn list() -> String {
     let mut list = String::new();
     let width = name_width();
     for (index, section) in rule::sections().iter().enumerate() {
-        let _ = write!(
-            list,
-            "{}{}\n",
-            if index == 0 { "" } else { "\n" },
-            section.name
-        );
+        let gap = if index == 0 { "" } else { "\n" };
+        let _ = writeln!(list, "{gap}{}", section.name);
         for rule in section.rules {
             let _ = writeln!(list, "  {:width$}  The runner {}.", rule.name, rule.says);
         }

@@ -145,11 +145,11 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends a byte at a time and lets others run in between.
+    /// Sends a byte at a time, with a pause that lets most of them be read alone.
     pub(crate) async fn send_byte_by_byte(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         for byte in bytes.chunks(1) {
             self.send_bytes(byte).await?;
-            tokio::task::yield_now().await;
+            tokio::time::sleep(self.times.settle / 100).await;
         }
         Ok(())
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::conform;
+
 /// An API gateway that runs plugin runners beside it and calls them over a
 /// unix socket.
 #[derive(Debug, Parser)]
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Demo,
     /// Run the demo's plugin runner; the gateway starts it by ext-plugin.cmd.
     DemoRunner,
+    /// Try a plugin runner against the protocol's conformance suite.
+    Conform(conform::Arguments),
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ mod access_log;
 mod check;
 mod cli;
 mod client;
+mod conform;
 mod control;
 mod demo;
 mod demo_runner;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     // A runner's lines get their time from the log of whoever runs it.
     let time = !matches!(cli.command, Command::DemoRunner);
     match log_to_stderr(cli.log(), time).and_then(|()| dispatch(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -44,15 +45,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<(), Failure> {
+fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Run { config } => run::run(&config),
-        Command::Check { config } => check::check(&config),
-        Command::Reload { target } => control::reload(&target),
-        Command::Runner { command } => control::runner(command),
-        Command::Demo => demo::run(),
-        Command::DemoRunner => demo_runner(),
+        Command::Run { config } => run::run(&config)?,
+        Command::Check { config } => check::check(&config)?,
+        Command::Reload { target } => control::reload(&target)?,
+        Command::Runner { command } => control::runner(command)?,
+        Command::Demo => demo::run()?,
+        Command::DemoRunner => demo_runner()?,
+        Command::Conform(arguments) => return conform::conform(arguments),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn demo_runner() -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 //! those that someone else did, each with the handle that calls go through.
 
 mod counted;
-mod environment;
+pub(crate) mod environment;
 mod seen;
 mod watcher;
 

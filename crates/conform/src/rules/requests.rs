@@ -5,7 +5,7 @@ use std::time::Duration;
 use outrigger_a6::error::Code;
 use outrigger_a6::http_req_call::{self, Action, Rewrite};
 use outrigger_a6::{ConfToken, Entries, http_req_call::Stop};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::behaviour::Behaviour;
 use crate::bench::{Bench, changes_nothing, request};
@@ -264,17 +264,30 @@ async fn lone_wait(bench: &Bench, token: ConfToken) -> Result<Duration, Fault> {
 async fn side_by_side(bench: &Bench) -> Outcome {
     let (token, _) = bench.plugins(Behaviour::Wait).await?;
     let plain = bench.token().await?;
-    lone_wait(bench, token).await?;
-    let (mut waiting, mut other) = (bench.connect().await?, bench.connect().await?);
-    waiting.send(&request(token)).await?;
-    tokio::select! {
-        biased;
-        answered = other.unchanged(plain) => answered?,
-        _ = waiting.receive() => {
-            return wrong("a call on another connection had to wait until this one was over");
+    let alone = lone_wait(bench, token).await?;
+    // On a busy machine the other call may be late for its own reasons.
+    for _ in 0..limits::LOOKS {
+        if overtakes(bench, token, plain, alone).await? {
+            return Ok(Seen::Right);
         }
     }
-    Ok(Seen::Right)
+    wrong("a call on another connection had to wait until this one was over")
+}
+
+/// Whether a call without plugins is answered while one waits that was sent
+/// before.
+async fn overtakes(
+    bench: &Bench,
+    token: ConfToken,
+    plain: ConfToken,
+    alone: Duration,
+) -> Result<bool, Fault> {
+    let (mut waiting, mut other) = (bench.connect().await?, bench.connect().await?);
+    waiting.send(&request(token)).await?;
+    other.unchanged(plain).await?;
+    // Who had to wait is answered at the same time as the one it waited for.
+    let over = timeout(alone / 10, waiting.receive()).await;
+    Ok(over.is_err())
 }
 
 async fn waiting_calls(bench: &Bench) -> Outcome {

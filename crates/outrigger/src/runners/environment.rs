@@ -10,7 +10,7 @@ const ALWAYS_PASSED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 
 /// A runner's environment; `own` reads the gateway's. Of several rules for one
 /// name the last counts.
-pub(super) fn of_runner(
+pub(crate) fn of_runner(
     rules: &[EnvRule],
     own: impl Fn(&str) -> Option<OsString>,
 ) -> Vec<(OsString, OsString)> {

@@ -12,6 +12,7 @@ mod access_log;
 mod bad_requests;
 mod built_in_plugins;
 mod command_line;
+mod conform;
 mod connections;
 mod control_api;
 mod failure_policy;

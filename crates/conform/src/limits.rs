@@ -70,3 +70,6 @@ pub(crate) const RULE: Duration = Duration::from_secs(300);
 /// Characters of what was seen that are shown of one rule. A runner may answer
 /// at any length.
 pub(crate) const SEEN_CHARS: usize = 1000;
+
+/// How long a process that closes its sockets may take to be gone.
+pub(crate) const LAST_BREATH: Duration = Duration::from_secs(1);

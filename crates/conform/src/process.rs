@@ -120,7 +120,12 @@ impl Process {
 
     /// How it ended, if it has.
     pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        let running = self.child.id().is_some();
+        let status = self.child.try_wait().ok().flatten();
+        if running && status.is_some() {
+            self.kill_group();
+        }
+        status
     }
 
     /// Sends SIGTERM to its group, as a gateway does that stops it.
@@ -131,14 +136,25 @@ impl Process {
     /// Waits for its end; how long it took, or `None` where it does not come.
     pub(crate) async fn ends_within(&mut self, limit: Duration) -> Option<Duration> {
         let start = Instant::now();
-        let ended = timeout(limit, self.child.wait()).await;
-        ended.ok().map(|_| start.elapsed())
+        let running = self.child.id().is_some();
+        timeout(limit, self.child.wait()).await.ok()?.ok()?;
+        let took = start.elapsed();
+        if running {
+            self.kill_group();
+        }
+        Some(took)
     }
 
     /// Kills it and waits for its end. Its socket's file stays.
     pub(crate) async fn kill(&mut self) {
-        let _ = kill_process_group(self.group, Signal::KILL);
+        self.kill_group();
         let _ = self.child.wait().await;
+    }
+
+    /// Kills whoever is left of its group. To be called while its leader is there
+    /// or has just been waited for: later, the number may be another group's.
+    fn kill_group(&self) {
+        let _ = kill_process_group(self.group, Signal::KILL);
     }
 
     /// Whether a process belongs to it: it is the one that was started, or in
@@ -151,10 +167,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Where its leader has been waited for, the group is left alone: the
-        // number may be another's by now.
+        // Otherwise it has been done when the leader was waited for.
         if self.child.id().is_some() {
-            let _ = kill_process_group(self.group, Signal::KILL);
+            self.kill_group();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
@@ -136,7 +137,7 @@ impl Stage {
             Ok(outcome) => Verdict::from(outcome),
             Err(_) => Verdict::Wrong(format!("given up after {:?}", limits::RULE)),
         };
-        let Some(ill) = self.ill().await else {
+        let Some(ill) = self.examine().await else {
             return verdict;
         };
         self.recover(rule).await;
@@ -164,10 +165,24 @@ impl Stage {
     }
 
     /// What is wrong with the runner, if anything is that was not before.
-    async fn ill(&mut self) -> Option<Ill> {
-        if let Some(status) = self.started.as_mut().and_then(Started::ended) {
-            return Some(Ill::Gone(format!("its process ended with {status}")));
+    async fn examine(&mut self) -> Option<Ill> {
+        let ill = self.symptom().await;
+        let limit = match ill {
+            None => Duration::ZERO,
+            // A process that is about to end closes its sockets first.
+            Some(_) => limits::LAST_BREATH,
+        };
+        let Some(started) = &mut self.started else {
+            return ill;
+        };
+        match started.ended_within(limit).await {
+            Some(status) => Some(Ill::Gone(format!("its process ended with {status}"))),
+            None => ill,
         }
+    }
+
+    /// What can be seen of it from outside.
+    async fn symptom(&self) -> Option<Ill> {
         let mut wire = match Wire::connect(&self.bench.socket, self.bench.times).await {
             Ok(wire) => wire,
             Err(lost) => return Some(Ill::Gone(lost.to_string())),

@@ -2,11 +2,12 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::limits::SOCKET_PATH_BYTES;
-use crate::process::{Command, Process};
+use crate::process::{Command, Process, ended};
 use crate::times::Times;
 
 /// The runner under test.
@@ -88,9 +89,10 @@ impl Started {
         &self.process.socket
     }
 
-    /// How the process ended, if it has.
-    pub(crate) fn ended(&mut self) -> Option<String> {
-        self.process.exited().map(crate::process::ended)
+    /// How the process ended, if it does within this time.
+    pub(crate) async fn ended_within(&mut self, limit: Duration) -> Option<String> {
+        self.process.ends_within(limit).await?;
+        Some(ended(self.process.exited()?))
     }
 
     pub(crate) async fn start_again(&mut self, times: &Times) -> Result<(), CannotRun> {
@@ -101,7 +103,7 @@ impl Started {
 }
 
 /// The usual lifetime of a configuration.
-const CONF_LIFETIME: std::time::Duration = std::time::Duration::from_secs(3600);
+const CONF_LIFETIME: Duration = Duration::from_secs(3600);
 
 async fn start(
     command: &Command,

@@ -2,6 +2,10 @@
 //! [`Bench`](crate::bench::Bench) and ends at the first thing that is wrong.
 //!
 //! Whether the runner lives on after a rule is seen to by the suite.
+//!
+//! To add one: a play and a line in its file's `RULES`, an entry in
+//! `docs/conform.md`, and a runner in `tests/suite/` that breaks it. The tests
+//! miss whichever is missing.
 
 mod calls;
 mod confs;

@@ -11,7 +11,7 @@ use outrigger_config::EnvRule;
 use outrigger_conform::{self as conform, Exclusions, Options, Played, Profile, Target, Times};
 
 use crate::Failure;
-use crate::run::{Signal, Signals, control_runtime};
+use crate::run::{Signals, control_runtime};
 use crate::runners::environment::of_runner;
 
 // Not a doc comment, which would become the command's help.
@@ -90,15 +90,10 @@ fn play(arguments: Arguments) -> Result<bool, Failure> {
     let report = control_runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let suite = conform::run(target, options, show);
-        tokio::pin!(suite);
-        loop {
-            tokio::select! {
-                report = &mut suite => return Ok::<_, Failure>(report?),
-                signal = signals.next() => if let Signal::Stop = signal {
-                    // Dropped, the suite ends the processes that it started.
-                    return Err("stopped by a signal".into());
-                },
-            }
+        tokio::select! {
+            report = suite => Ok::<_, Failure>(report?),
+            // Dropped, the suite ends the processes that it started.
+            _ = signals.next() => Err("stopped by a signal".into()),
         }
     })?;
     if json {

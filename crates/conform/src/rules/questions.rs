@@ -251,8 +251,8 @@ async fn took_body(bench: &Bench, body: &[u8]) -> Result<(), Fault> {
     {
         Some(told) if told == length.as_bytes() => Ok(()),
         told => wrong(format!(
-            "of a body of {length} bytes the plugin saw {}",
-            String::from_utf8_lossy(told.unwrap_or(b"nothing"))
+            "of a body of {length} bytes the plugin saw {:?}",
+            told.map(String::from_utf8_lossy)
         )),
     }
 }

@@ -203,7 +203,7 @@ async fn bodies_arrive_whole() {
     .await;
     let telling = r#"ask-request-body {"length_in": "x-length"}"#;
     let cuts = fake(Answer::new().ask(Info::ReqBody).reply_with(cutting));
-    let seen = "of a body of 256 bytes the plugin saw 255";
+    let seen = r#"of a body of 256 bytes the plugin saw Some("255")"#;
     breaks_with("ask-request-body", telling, cuts.path(), seen).await;
     let silent = fake(Answer::new().ask(Info::ReqBody).reply_with(unchanged));
     breaks_with(

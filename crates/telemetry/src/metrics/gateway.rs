@@ -1,8 +1,8 @@
 //! The gateway as a whole: its connections and requests, its configuration,
 //! its process.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::cells::{Counter, Gauge};
@@ -98,7 +98,6 @@ pub(crate) struct Gateway {
     refused: AtomicU64,
     /// Seconds since 1970; 0: not yet.
     applied_at: AtomicU64,
-    pub(crate) hostname: OnceLock<String>,
 }
 
 impl Gateway {
@@ -109,7 +108,6 @@ impl Gateway {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             applied_at: AtomicU64::new(0),
-            hostname: OnceLock::new(),
         }
     }
 
@@ -137,9 +135,9 @@ impl Gateway {
         self.write_clients(text);
         let version = Labels::none().with("version", env!("CARGO_PKG_VERSION"));
         text.family(BUILD, [(version, 1)]);
-        if let Some(hostname) = self.hostname.get() {
-            text.family(NODE, [(Labels::none().with("hostname", hostname), 1)]);
-        }
+        let system = rustix::system::uname();
+        let name = system.nodename().to_string_lossy().to_ascii_lowercase();
+        text.family(NODE, [(Labels::none().with("hostname", name), 1)]);
         text.single(ROUTES, self.routes.load(Relaxed));
         let changes = [("applied", &self.applied), ("refused", &self.refused)];
         let changes = changes.map(|(result, count)| {

@@ -71,12 +71,6 @@ impl Metrics {
         }))
     }
 
-    /// What the machine is called.
-    pub fn set_hostname(&self, name: String) {
-        // It is called so once and for all.
-        let _ = self.0.gateway.hostname.set(name);
-    }
-
     /// The handle by which the worker of this number counts its clients.
     #[must_use]
     pub fn worker(&self, number: usize) -> WorkerMetrics {

@@ -236,7 +236,6 @@ fn clients_and_configurations_are_counted() {
     serving.answered(404);
     metrics.config_applied(3);
     metrics.config_refused();
-    metrics.set_hostname("ship".to_owned());
     let state = |state| format!("apisix_nginx_http_current_connections{{state=\"{state}\"}}");
     for (sample, expected) in [
         (state("active"), 2.0),
@@ -244,7 +243,6 @@ fn clients_and_configurations_are_counted() {
         (state("writing"), 1.0),
         (state("waiting"), 1.0),
         ("apisix_http_requests_total".to_owned(), 1.0),
-        ("apisix_node_info{hostname=\"ship\"}".to_owned(), 1.0),
         (
             "outrigger_http_responses_total{class=\"4xx\"}".to_owned(),
             1.0,

@@ -54,6 +54,43 @@ fn addresses(settings: &Settings) -> Vec<String> {
 }
 
 #[test]
+fn who_vouches_for_upstreams_is_the_system_or_in_files() {
+    let trust =
+        |value: &str| with(&format!("apisix: {{ssl: {{enable: false, {value}}}}}")).upstream_trust;
+    assert_eq!(trust(""), with("").upstream_trust);
+    assert!(trust("").system && trust("").certificates.is_empty());
+    assert_eq!(trust("ssl_trusted_certificate: system"), trust(""));
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (
+        folder.path().join("good.pem"),
+        folder.path().join("bad.pem"),
+    );
+    // Whether it can vouch for anybody shows when it is to.
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    fs::write(&good, pem.repeat(2)).unwrap();
+    fs::write(&bad, "nothing of the kind").unwrap();
+    let found = trust(&format!("ssl_trusted_certificate: {}", good.display()));
+    assert_eq!((found.system, found.certificates.len()), (false, 2));
+    let both = format!("ssl_trusted_certificate: 'system, {}'", good.display());
+    assert!(trust(&both).system && !trust(&both).certificates.is_empty());
+    for (path, said) in [
+        (
+            bad.display().to_string(),
+            "bad.pem: expected certificates in PEM",
+        ),
+        ("not/there.pem".into(), "/etc/outrigger/not/there.pem: "),
+    ] {
+        let text = format!("apisix: {{ssl: {{enable: false, ssl_trusted_certificate: {path}}}}}\n");
+        let problem = problems(&text).join("\n");
+        let place = "apisix.ssl.ssl_trusted_certificate: ";
+        assert!(
+            problem.contains(place) && problem.contains(said),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_says_the_least_has_the_defaults() {
     let settings = with("");
     assert_eq!(settings.folder, Path::new("/etc/outrigger"));

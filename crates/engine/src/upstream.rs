@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use outrigger_model as model;
-use outrigger_model::Timeout;
+use outrigger_model::{Timeout, UpstreamTls};
 
 /// Where a node listens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +78,8 @@ pub struct Upstream {
     pub pass_host: PassHost,
     /// Idle connections.
     pub keepalive: Keepalive,
+    /// How TLS is spoken; none where it is not.
+    pub tls: Option<UpstreamTls>,
     /// How many further nodes may be asked after the first.
     pub retries: usize,
     /// How long after the start of the request another node may be asked.
@@ -126,6 +128,10 @@ impl Upstream {
                 size: upstream.keepalive_pool.size as usize,
                 idle_timeout: upstream.keepalive_pool.idle_timeout,
                 requests: u64::from(upstream.keepalive_pool.requests),
+            },
+            tls: match upstream.scheme {
+                model::Scheme::Http => None,
+                model::Scheme::Https => Some(upstream.tls.clone()),
             },
             retries,
             retry_timeout: upstream.retry_timeout,

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 
 pub use received::{RawConnection, Received};
 
+use crate::tls::TlsServer;
 use crate::wait;
 
 /// A server on a free loopback port, a thread per connection. Dropping it
@@ -66,13 +67,40 @@ impl Upstream {
     /// # Panics
     /// If the system has no free port.
     pub fn raw(serve: impl Fn(&mut RawConnection) + Send + Sync + 'static) -> Self {
+        Self::start(None, serve)
+    }
+
+    /// As [`Upstream::echo`], over TLS.
+    ///
+    /// # Panics
+    /// If the system has no free port.
+    pub fn tls_echo(tls: &TlsServer) -> Self {
+        Self::tls(tls, echo::serve)
+    }
+
+    /// As [`Upstream::raw`], over TLS. A connection on which TLS does not come
+    /// about is closed.
+    ///
+    /// # Panics
+    /// If the system has no free port.
+    pub fn tls(
+        tls: &TlsServer,
+        serve: impl Fn(&mut RawConnection) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Some(tls.clone()), serve)
+    }
+
+    fn start(
+        tls: Option<TlsServer>,
+        serve: impl Fn(&mut RawConnection) + Send + Sync + 'static,
+    ) -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has a port");
         let shared = Arc::<Shared>::default();
         let acceptor = std::thread::spawn({
             let shared = Arc::clone(&shared);
-            move || accept(&listener, &shared, &Arc::new(serve))
+            move || accept(&listener, &shared, tls.as_ref(), &Arc::new(serve))
         });
         Self {
             address,
@@ -169,7 +197,7 @@ impl Shared {
     }
 }
 
-fn accept<F>(listener: &TcpListener, shared: &Arc<Shared>, serve: &Arc<F>)
+fn accept<F>(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&TlsServer>, serve: &Arc<F>)
 where
     F: Fn(&mut RawConnection) + Send + Sync + 'static,
 {
@@ -185,10 +213,15 @@ where
         if admit(shared, number, &stream).is_err() {
             continue;
         }
-        let (shared, serve) = (Arc::clone(shared), Arc::clone(serve));
+        let (shared, serve, tls) = (Arc::clone(shared), Arc::clone(serve), tls.cloned());
         std::thread::spawn(move || {
             let _gone = Gone(&shared, number);
-            serve(&mut RawConnection::new(stream, &shared, number));
+            let connection = RawConnection::new(stream, tls.as_ref(), &shared, number);
+            // A client that does not speak TLS has nothing to say here.
+            if let Ok(mut connection) = connection {
+                serve(&mut connection);
+                connection.close();
+            }
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Every bound of this crate. Those of text and numbers are APISIX's own, from
 //! its schemas, unless a line says otherwise.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Longest id, in bytes.
@@ -13,6 +14,8 @@ pub const DESC_CHARS: usize = 256;
 pub const LABEL_CHARS: usize = 256;
 /// Longest `uri` of a route, in characters.
 pub const URI_CHARS: usize = 4096;
+/// Length of a certificate or a key in PEM, in characters.
+pub const PEM: RangeInclusive<usize> = 128..=64 * 1024;
 /// Longest host name, in bytes (RFC 1035, section 2.3.4).
 pub const HOST_LEN: usize = 253;
 /// Longest duration that a property can ask for; ours. One that is longer is a

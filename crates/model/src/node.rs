@@ -7,9 +7,6 @@ use std::str::FromStr;
 use crate::limits;
 use crate::read::At;
 
-/// The port of a node that is given without one, by the upstream's scheme `http`.
-const DEFAULT_PORT: u16 = 80;
-
 /// One server of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
@@ -74,10 +71,15 @@ impl fmt::Display for Host {
     }
 }
 
-/// Reads `nodes`: an object from `host:port` to weight, or an array of objects.
-pub(crate) fn read(at: &At<'_>) -> Option<Vec<Node>> {
+/// Reads `nodes`: an object from `host:port` to weight, or an array of objects;
+/// a node without a port has `default_port`.
+pub(crate) fn read(at: &At<'_>, default_port: u16) -> Option<Vec<Node>> {
     if at.value().is_array() {
-        return Some(at.items()?.filter_map(|node| read_item(&node)).collect());
+        return Some(
+            at.items()?
+                .filter_map(|node| read_item(&node, default_port))
+                .collect(),
+        );
     }
     if !at.value().is_object() {
         return at.wrong_type("object or array");
@@ -85,7 +87,7 @@ pub(crate) fn read(at: &At<'_>) -> Option<Vec<Node>> {
     let entries = at.object()?;
     let nodes = entries.entries().filter_map(|(address, weight)| {
         let weight_of = read_weight(&weight);
-        let (host, port) = weight.accept(split(address))?;
+        let (host, port) = weight.accept(split(address, default_port))?;
         Some(Node {
             host,
             port,
@@ -96,7 +98,7 @@ pub(crate) fn read(at: &At<'_>) -> Option<Vec<Node>> {
     Some(nodes.collect())
 }
 
-fn read_item(at: &At<'_>) -> Option<Node> {
+fn read_item(at: &At<'_>, default_port: u16) -> Option<Node> {
     let object = at.object()?;
     let host = object
         .require("host")
@@ -110,7 +112,7 @@ fn read_item(at: &At<'_>) -> Option<Node> {
         host: host?,
         port: port
             .and_then(|port| u16::try_from(port).ok())
-            .unwrap_or(DEFAULT_PORT),
+            .unwrap_or(default_port),
         weight: weight?,
         priority: priority.unwrap_or(0),
     })
@@ -121,7 +123,7 @@ fn read_weight(at: &At<'_>) -> Option<u32> {
 }
 
 /// Takes `host:port`, `host`, `[v6]:port` and `[v6]` apart.
-fn split(address: &str) -> Result<(Host, u16), String> {
+fn split(address: &str, default_port: u16) -> Result<(Host, u16), String> {
     let (host, port) = match address.rsplit_once(':') {
         // The colon is inside of the brackets of an address without port.
         Some(_) if address.ends_with(']') => (address, None),
@@ -133,7 +135,7 @@ fn split(address: &str) -> Result<(Host, u16), String> {
     }
     let host = host.parse().map_err(|error: NotAHost| error.to_string())?;
     let port = match port {
-        None => DEFAULT_PORT,
+        None => default_port,
         Some(digits) => match digits.parse() {
             Ok(port) if port != 0 && !digits.starts_with('+') => port,
             _ => return Err("invalid port: expected a number from 1 to 65535".to_owned()),
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     fn shown(address: &str) -> Result<String, String> {
-        split(address).map(|(host, port)| format!("{host} {port}"))
+        split(address, 80).map(|(host, port)| format!("{host} {port}"))
     }
 
     #[test]

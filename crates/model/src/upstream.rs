@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::described::Described;
 use crate::read::{At, Null, Object, read};
-use crate::{Faults, Id, Labels, Node, Timeout};
+use crate::{Faults, Id, Labels, Node, Timeout, UpstreamTls};
 use crate::{limits, node, timeout, unsupported};
 
 /// How requests are spread over the nodes; the `type` of an upstream.
@@ -23,6 +23,18 @@ pub enum Scheme {
     /// HTTP/1.1 without TLS.
     #[default]
     Http,
+    /// HTTP/1.1 over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The port of a node that is given without one.
+    pub(crate) fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
 }
 
 /// Which `Host` a node is sent.
@@ -76,6 +88,8 @@ pub struct Upstream {
     pub nodes: Vec<Node>,
     /// What the nodes speak.
     pub scheme: Scheme,
+    /// How TLS is spoken to them, where it is.
+    pub tls: UpstreamTls,
     /// How long they may take.
     pub timeout: Timeout,
     /// How often a failed request is sent again; by default as often as there
@@ -116,21 +130,22 @@ impl Upstream {
         let id = object.read("id", Id::read);
         let Described { name, desc, labels } = Described::read(&object);
         read_balancing(&object);
-        read_scheme(&object);
+        let scheme = read_scheme(&object);
+        let tls = object.read("tls", UpstreamTls::read);
         unsupported::refuse(
             &object,
             &[
                 ("checks", "yet: remove it, all nodes count as healthy"),
-                ("tls", "yet: remove it, and use the scheme http"),
                 ("discovery_type", "yet: use nodes"),
                 ("discovery_args", "yet: use nodes"),
                 ("service_name", "yet: use nodes"),
             ],
         );
+        let nodes = |at: &At<'_>| node::read(at, scheme.default_port());
         // With service discovery, the missing nodes are not what is wrong.
         let nodes = match object.get("discovery_type") {
-            Some(_) => object.read("nodes", node::read),
-            None => object.require("nodes").and_then(|at| node::read(&at)),
+            Some(_) => object.read("nodes", nodes),
+            None => object.require("nodes").and_then(|at| nodes(&at)),
         };
         let timeout = object.read("timeout", Timeout::read);
         let retries = object.read("retries", |at| at.integer(0..=limits::RETRIES));
@@ -145,7 +160,8 @@ impl Upstream {
             labels,
             balancing: Balancing::RoundRobin,
             nodes: nodes?,
-            scheme: Scheme::Http,
+            scheme,
+            tls: tls.unwrap_or_default(),
             timeout: timeout.unwrap_or_default(),
             retries: retries.and_then(|retries| u32::try_from(retries).ok()),
             retry_timeout,
@@ -167,13 +183,18 @@ fn read_balancing(object: &Object<'_>) {
     }
 }
 
-fn read_scheme(object: &Object<'_>) {
+fn read_scheme(object: &Object<'_>) -> Scheme {
     let Some(at) = object.get("scheme") else {
-        return;
+        return Scheme::default();
     };
     match at.one_of(&SCHEMES) {
-        None | Some("http") => {}
-        Some(known) => at.fault(format!("{known:?} is not supported yet: use \"http\"")),
+        None | Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        Some(known) => {
+            let instead = "is not supported yet: use \"http\" or \"https\"";
+            at.fault(format!("{known:?} {instead}"));
+            Scheme::Http
+        }
     }
 }
 

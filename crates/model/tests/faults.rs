@@ -318,7 +318,7 @@ fn what_is_not_supported_is_refused_by_name_unless_it_asks_for_nothing() {
         let start = format!("{property}: \"{property}\" is not supported");
         assert!(said.starts_with(&start), "{said}");
     }
-    for property in ["checks", "tls", "discovery_args"] {
+    for property in ["checks", "discovery_args"] {
         let said = shown(Upstream::from_json(&upstream(json!({property: {}}))));
         let start = format!("{property}: \"{property}\" is not supported");
         assert!(said.starts_with(&start), "{said}");
@@ -392,8 +392,8 @@ fn bad_settings_of_an_upstream_are_refused() {
          \"vars_combinations\"",
     );
     upstream_says(
-        json!({"scheme": "https"}),
-        "scheme: \"https\" is not supported yet: use \"http\"",
+        json!({"scheme": "grpcs"}),
+        "scheme: \"grpcs\" is not supported yet: use \"http\" or \"https\"",
     );
     upstream_says(
         json!({"pass_host": "rewrite"}),
@@ -502,5 +502,32 @@ fn what_is_named_must_be_there() {
             "route a: service_id: there is no service with the id none",
             "route b: upstream_id: there is no upstream with the id 9",
         ],
+    );
+}
+
+#[test]
+fn a_certificate_of_an_upstream_comes_with_its_key() {
+    let text = |size: usize| "x".repeat(size);
+    upstream_says(
+        json!({"tls": {"client_cert": text(200)}}),
+        "tls: client_cert and client_key are required together",
+    );
+    upstream_says(
+        json!({"tls": {"client_key": text(200), "client_cert": text(100), "verify": 1}}),
+        "tls.verify: wrong type: expected boolean, got number\n\
+         tls.client_cert: string too short, expected at least 128, got 100",
+    );
+    upstream_says(
+        json!({"tls": {"client_cert": text(200), "client_key": text(200)}}),
+        "tls.client_cert: expected a certificate in PEM",
+    );
+    upstream_says(
+        json!({"tls": {"client_cert_id": "1", "verfy": true}}),
+        "tls.client_cert_id: certificates are not resources yet: use client_cert and client_key\n\
+         tls.verfy: unknown property, did you mean \"verify\"?",
+    );
+    upstream_says(
+        json!({"scheme": "https", "tls": {"verify": true}}),
+        "accepted",
     );
 }

@@ -141,6 +141,13 @@ fn nodes_come_in_two_forms() {
 }
 
 #[test]
+fn a_node_without_a_port_has_its_schemes() {
+    let port =
+        |scheme: &str| upstream(json!({"nodes": {"a.test": 1}, "scheme": scheme})).nodes[0].port;
+    assert_eq!((port("http"), port("https")), (80, 443));
+}
+
+#[test]
 fn the_settings_of_an_upstream_are_kept() {
     let upstream = upstream(json!({
         "id": "u", "nodes": {}, "retries": 0, "retry_timeout": 1.5, "pass_host": "rewrite",

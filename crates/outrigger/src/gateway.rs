@@ -250,5 +250,7 @@ fn proxy_settings(
         show_upstream_status: settings.show_upstream_status,
         show_version: settings.server_tokens,
         access_log: None,
+        upstream_trust: settings.upstream_trust.clone(),
+        upstream_sni: settings.upstream_sni,
     }
 }

@@ -142,6 +142,8 @@ fn settings() -> Settings {
         send_timeout: WAIT,
         show_upstream_status: false,
         show_version: true,
+        upstream_trust: outrigger_model::Trust::default(),
+        upstream_sni: true,
         metrics: outrigger_telemetry::metrics::Metrics::new(1),
         tracer: None,
         access_log: None,

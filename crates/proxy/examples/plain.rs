@@ -46,6 +46,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         metrics: Metrics::new(1),
         tracer: None,
         access_log: None,
+        upstream_trust: outrigger_model::Trust::default(),
+        upstream_sni: true,
     })?;
     let _running = bound.start(&snapshot)?;
     loop {

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use outrigger_engine::snapshot::Snapshot;
-use outrigger_model::Cidr;
+use outrigger_model::{Cidr, Trust};
 use outrigger_telemetry::metrics::Metrics;
 use outrigger_telemetry::trace::Tracer;
 use tokio::sync::{oneshot, watch};
 
 use crate::access_log::AccessLog;
 use crate::listener::{self, BindError};
+use crate::upstream::Roots;
 use crate::worker;
 
 /// What the proxy needs to know; every duration is a limit.
@@ -49,6 +50,10 @@ pub struct Settings {
     pub tracer: Option<Tracer>,
     /// The access log, if there is to be one.
     pub access_log: Option<AccessLog>,
+    /// Who may vouch for upstreams whose certificates are verified.
+    pub upstream_trust: Trust,
+    /// Whether upstreams are told by name, before TLS begins, which host is meant.
+    pub upstream_sni: bool,
 }
 
 /// Listeners that nobody accepts from yet.
@@ -105,12 +110,14 @@ impl Bound {
         let (stop, stopping) = watch::channel(false);
         let settings = Arc::new(self.settings);
         let connections = Arc::<AtomicU64>::default();
+        let roots = Arc::new(Roots::new(settings.upstream_trust.clone()));
         let mut threads = Vec::new();
         for (number, listeners) in self.listeners.into_iter().enumerate() {
             let worker = worker::Start {
                 settings: Arc::clone(&settings),
                 listeners,
                 snapshot: Arc::clone(snapshot),
+                roots: Arc::clone(&roots),
                 stopping: stopping.clone(),
                 connections: Arc::clone(&connections),
             };

@@ -23,7 +23,7 @@ use crate::current::Current;
 use crate::drain::Drain;
 use crate::limits::{ACCEPT_PAUSE, SWEEP_INTERVAL};
 use crate::server::Settings;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, Roots, TlsClients};
 
 /// What all requests of one worker share. Nothing of it is seen by another.
 pub(crate) struct Worker {
@@ -31,6 +31,7 @@ pub(crate) struct Worker {
     pub(crate) current: Current,
     pub(crate) engine: Rc<EngineWorker>,
     pub(crate) pool: Rc<Pool>,
+    pub(crate) tls: TlsClients,
     pub(crate) drain: Rc<Drain>,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
@@ -51,6 +52,7 @@ pub(crate) struct Start {
     pub(crate) settings: Arc<Settings>,
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) roots: Arc<Roots>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) connections: Arc<AtomicU64>,
 }
@@ -82,6 +84,7 @@ impl Start {
         let metrics = self.settings.metrics.worker(number);
         let tracer = self.settings.tracer.as_ref().map(Tracer::for_worker);
         let access_log = self.settings.access_log.clone();
+        let tls = TlsClients::new(self.roots, self.settings.upstream_sni);
         let worker = Rc::new(Worker {
             metrics,
             tracer,
@@ -89,6 +92,7 @@ impl Start {
             current: Current::new(self.snapshot),
             engine: EngineWorker::numbered(number),
             pool: Rc::new(Pool::new()),
+            tls,
             drain: Rc::new(Drain::default()),
             access_log: access_log.map(Lines::start),
             connections: self.connections,
@@ -98,7 +102,7 @@ impl Start {
             .into_iter()
             .map(|listener| tokio::task::spawn_local(accept_all(listener, Rc::clone(&worker))))
             .collect();
-        let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker.pool)));
+        let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
         // An error means that the sender is gone: stop as well.
         let _ = self.stopping.wait_for(|stop| *stop).await;
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
@@ -113,10 +117,11 @@ impl Start {
     }
 }
 
-async fn sweep(pool: Rc<Pool>) {
+async fn sweep(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        pool.sweep();
+        worker.pool.sweep();
+        worker.tls.sweep();
     }
 }
 

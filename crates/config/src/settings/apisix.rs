@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
-use outrigger_model::Cidr;
 use outrigger_model::read::{At, Object};
+use outrigger_model::{Cidr, Trust};
 
 use super::foreign::{self, Notes};
-use super::{ControlApi, Router, control, listen};
+use super::{ControlApi, Router, control, listen, trust};
 
 /// What the section says.
 pub(super) struct Apisix {
@@ -17,10 +18,11 @@ pub(super) struct Apisix {
     pub(super) control: Option<ControlApi>,
     pub(super) show_upstream_status: bool,
     pub(super) server_tokens: bool,
+    pub(super) upstream_trust: Trust,
     pub(super) workers: Option<NonZeroUsize>,
 }
 
-pub(super) fn read(section: &Object<'_>, notes: &Notes) -> Apisix {
+pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix {
     let flag = |key, default| section.read(key, At::boolean).unwrap_or(default);
     let apisix = Apisix {
         listens: listen::read(section),
@@ -31,9 +33,9 @@ pub(super) fn read(section: &Object<'_>, notes: &Notes) -> Apisix {
         control: control::read(section),
         show_upstream_status: flag("show_upstream_status_in_response_header", false),
         server_tokens: flag("enable_server_tokens", true),
+        upstream_trust: read_ssl(section, folder),
         workers: flag("enable_dev_mode", false).then_some(NonZeroUsize::MIN),
     };
-    refuse_tls(section);
     refuse_stream(section);
     foreign::sort_out(section, foreign::APISIX, notes);
     apisix
@@ -66,12 +68,17 @@ fn read_addresses(at: &At<'_>) -> Option<Vec<Cidr>> {
 }
 
 /// A section `ssl` turns TLS on unless it says otherwise, as in APISIX.
-fn refuse_tls(section: &Object<'_>) {
-    let Some(at) = section.get("ssl") else { return };
-    let Some(ssl) = at.object() else { return };
+fn read_ssl(section: &Object<'_>, folder: &Path) -> Trust {
+    let Some(at) = section.get("ssl") else {
+        return Trust::default();
+    };
+    let Some(ssl) = at.object() else {
+        return Trust::default();
+    };
     if ssl.read("enable", At::boolean).unwrap_or(true) {
         at.fault("TLS is not supported yet: set ssl.enable to false, and put TLS in front");
     }
+    trust::read(&ssl, folder)
 }
 
 fn refuse_stream(section: &Object<'_>) {

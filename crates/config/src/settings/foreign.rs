@@ -210,7 +210,6 @@ pub(super) const NGINX: Table = &[
 
 /// In `nginx_config.http`.
 pub(super) const HTTP: Table = &[
-    ("proxy_ssl_server_name", Nginx),
     ("charset", Nginx),
     ("variables_hash_max_size", Nginx),
     ("lua_shared_dict", Nginx),

@@ -15,6 +15,7 @@ mod nginx;
 mod outrigger;
 mod prometheus;
 mod tracing;
+mod trust;
 mod units;
 
 use std::net::SocketAddr;
@@ -22,8 +23,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outrigger_model::Cidr;
 use outrigger_model::read::{At, Null, read};
+use outrigger_model::{Cidr, Trust};
 use serde_json::{Map, Value};
 
 use self::foreign::Notes;
@@ -63,6 +64,10 @@ pub struct Settings {
     pub show_upstream_status: bool,
     /// Whether responses tell the gateway's version in `Server`.
     pub server_tokens: bool,
+    /// Who may vouch for upstreams whose certificates are verified.
+    pub upstream_trust: Trust,
+    /// Whether upstreams are told by name, before TLS begins, which host is meant.
+    pub upstream_sni: bool,
     /// What clients are held to.
     pub client: ClientLimits,
     /// Where requests are logged; none for nowhere.
@@ -166,7 +171,7 @@ fn folder_of(path: &Path) -> Result<PathBuf, Problem> {
 
 fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
     let root = at.object()?;
-    let apisix = root.section("apisix", |section| apisix::read(section, notes));
+    let apisix = root.section("apisix", |section| apisix::read(section, folder, notes));
     let source = deployment::read(&root, folder, notes);
     let nginx = root.section("nginx_config", |section| {
         nginx::read(section, folder, notes)
@@ -188,6 +193,8 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         tracing: own.tracing,
         show_upstream_status: apisix.show_upstream_status,
         server_tokens: apisix.server_tokens,
+        upstream_trust: apisix.upstream_trust,
+        upstream_sni: nginx.upstream_sni,
         client: nginx.client,
         access_log: nginx.access_log,
         shutdown_timeout: nginx.shutdown_timeout,

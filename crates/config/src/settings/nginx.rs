@@ -17,6 +17,7 @@ use super::units;
 pub(super) struct Nginx {
     pub(super) client: ClientLimits,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) upstream_sni: bool,
     pub(super) shutdown_timeout: Duration,
     pub(super) workers: Option<NonZeroUsize>,
     pub(super) envs: Vec<EnvRule>,
@@ -35,13 +36,15 @@ const SNIPPETS: [&str; 7] = [
 
 /// Relative paths are relative to `folder`.
 pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Nginx {
-    let (client, access_log) = section.section("http", |http| {
+    let (client, access_log, upstream_sni) = section.section("http", |http| {
         let access_log = access_log::read(http, folder);
-        (read_http(http, notes), access_log)
+        let sni = http.read("proxy_ssl_server_name", At::boolean);
+        (read_http(http, notes), access_log, sni.unwrap_or(true))
     });
     let nginx = Nginx {
         client,
         access_log,
+        upstream_sni,
         shutdown_timeout: section
             .read("worker_shutdown_timeout", units::time)
             .unwrap_or(Duration::from_secs(240)),

@@ -60,7 +60,7 @@ impl Var {
             Var::ConnectTime => list(exchange, |each, out| time(out, each.connect_time)),
             Var::HeaderTime => list(exchange, |each, out| time(out, each.header_time)),
             Var::ResponseTime => list(exchange, |each, out| time(out, each.response_time)),
-            Var::Scheme => bytes(b"http"),
+            Var::Scheme => bytes(scheme(exchange)),
             Var::Host => host(exchange),
             Var::Uri => text(exchange.target.for_upstream().ok()?),
             Var::BalancerIp => match exchange.upstream.last()?.address() {
@@ -74,6 +74,19 @@ impl Var {
                 (None, Address::Name(_, port)) => *port,
             }),
         }
+    }
+}
+
+/// What the route's upstream speaks, or would if it were asked.
+fn scheme(exchange: &Exchange) -> &'static [u8] {
+    let upstream = exchange
+        .route
+        .as_ref()
+        .and_then(|route| route.upstream.as_ref());
+    if upstream.is_some_and(|upstream| upstream.tls.is_some()) {
+        b"https"
+    } else {
+        b"http"
     }
 }
 

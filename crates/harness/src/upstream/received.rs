@@ -1,12 +1,13 @@
 //! A request as it came in, and the connection it came in on.
 
-use std::io::{self, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Shared;
 use crate::headers::Headers;
+use crate::tls::{Secured, Tls, TlsServer};
 use crate::wire::{self, WireError};
 
 /// A whole request.
@@ -28,6 +29,8 @@ pub struct Received {
     pub connection: usize,
     /// When it had been read.
     pub at: Instant,
+    /// What was said while TLS began; none without it.
+    pub tls: Option<Secured>,
 }
 
 impl Received {
@@ -44,18 +47,79 @@ impl Received {
 /// One connection to a scripted upstream.
 #[derive(Debug)]
 pub struct RawConnection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
+    socket: TcpStream,
+    secured: Option<Secured>,
     shared: Arc<Shared>,
     number: usize,
 }
 
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Tls),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 impl RawConnection {
-    pub(super) fn new(stream: TcpStream, shared: &Arc<Shared>, number: usize) -> Self {
-        Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        tls: Option<&TlsServer>,
+        shared: &Arc<Shared>,
+        number: usize,
+    ) -> io::Result<Self> {
+        let socket = stream.try_clone()?;
+        let (stream, secured) = match tls {
+            None => (Stream::Plain(stream), None),
+            Some(tls) => {
+                let (stream, secured) = tls.accept(stream)?;
+                (Stream::Tls(stream), Some(secured))
+            }
+        };
+        Ok(Self {
             stream: BufReader::new(stream),
+            socket,
+            secured,
             shared: Arc::clone(shared),
             number,
+        })
+    }
+
+    /// Ends the stream as its protocol wants it ended.
+    pub(super) fn close(&mut self) {
+        if let Stream::Tls(tls) = self.stream.get_mut() {
+            tls.close();
         }
+    }
+
+    /// Cuts the connection off without a word of TLS.
+    pub fn cut_off(&mut self) {
+        // It may be gone already.
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     /// Which connection of its upstream it is, counted from 0.
@@ -68,7 +132,7 @@ impl RawConnection {
     /// # Panics
     /// If it is broken.
     pub fn peer(&self) -> SocketAddr {
-        let peer = self.stream.get_ref().peer_addr();
+        let peer = self.socket.peer_addr();
         peer.expect("an open connection has a peer")
     }
 
@@ -129,6 +193,7 @@ impl RawConnection {
             trailers: Headers::default(),
             connection: self.number,
             at: Instant::now(),
+            tls: self.secured.clone(),
         }))
     }
 
@@ -152,7 +217,9 @@ impl RawConnection {
     /// # Errors
     /// The gateway no longer takes them.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes)?;
+        stream.flush()
     }
 
     /// Waits until the gateway closes the connection.
@@ -162,6 +229,6 @@ impl RawConnection {
 
     /// The socket, for what the methods here do not offer.
     pub fn socket(&self) -> &TcpStream {
-        self.stream.get_ref()
+        &self.socket
     }
 }

@@ -36,4 +36,5 @@ mod runners;
 mod stopping;
 mod support;
 mod tracing;
+mod tls_upstreams;
 mod upstream_failures;

@@ -27,6 +27,7 @@ use super::link::Lost;
 use super::pool::{Link, Place};
 use super::request;
 use super::response_body::{Broken, Home, ResponseBody};
+use super::tls::Secured;
 use crate::worker::Worker;
 
 /// Sends the request of `exchange` to the route's upstream and returns the
@@ -92,9 +93,7 @@ impl Asking<'_> {
         node: &Node,
         mut now: Instant,
     ) -> Result<Response, Failure> {
-        let place = Place {
-            address: node.address.clone(),
-        };
+        let place = self.place(exchange, node);
         exchange.upstream.begin(&node.address, now);
         loop {
             let link = self.worker.pool.take(&place, now);
@@ -126,8 +125,9 @@ impl Asking<'_> {
                 }
                 Err(lost) => lost,
             };
-            // The node may have closed an idle connection just as the request was written.
-            let closed = matches!(lost, Lost::Stale | Lost::Closed);
+            // The node may have closed an idle connection, or said something
+            // that was nobody's answer, just as the request was written.
+            let closed = !matches!(lost, Lost::Timeout | Lost::Client(_));
             match spare {
                 Some(body) if !fresh && closed && link.is_unsent() => exchange.body = body,
                 Some(body) if !fresh && closed && may_repeat(&exchange.method) => {
@@ -140,9 +140,22 @@ impl Asking<'_> {
         }
     }
 
+    fn place(&self, exchange: &Exchange, node: &Node) -> Place {
+        let tls = self.upstream.tls.as_ref().map(|tls| {
+            let host = request::host(exchange, &self.upstream.pass_host, node);
+            Secured::new(tls, host.as_bytes())
+        });
+        Place {
+            address: node.address.clone(),
+            tls,
+        }
+    }
+
     async fn connect(&self, exchange: &mut Exchange, place: &Place) -> Result<Box<Link>, Failure> {
         let limit = self.route.timeout.connect;
-        let connected = tokio::time::timeout(limit, connect(place)).await;
+        let connected = connect(place, &self.worker.tls);
+        // On the heap: it is seldom needed, and large.
+        let connected = Box::pin(tokio::time::timeout(limit, connected)).await;
         connected
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|error| {

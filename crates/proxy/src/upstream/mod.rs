@@ -9,7 +9,10 @@ mod outgoing;
 mod pool;
 mod request;
 mod response_body;
+mod stream;
+mod tls;
 mod upload;
 
 pub(crate) use attempt::ask;
 pub(crate) use pool::Pool;
+pub(crate) use tls::{Roots, TlsClients};

@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 
 use outrigger_engine::upstream::{Address, Keepalive};
 
-use tokio::net::TcpStream;
-
 use super::link;
+use super::stream::Stream;
+use super::tls::Secured;
 use crate::limits::MAX_IDLE_LINKS;
 
 /// A connection to a node.
-pub(crate) type Link = link::Link<TcpStream>;
+pub(crate) type Link = link::Link<Stream>;
 
 /// Where a connection leads; those to the same place do for each other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) address: Address,
+    /// None without TLS.
+    pub(crate) tls: Option<Secured>,
 }
 
 pub(crate) struct Pool {

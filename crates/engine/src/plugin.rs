@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use outrigger_model::Fault;
+use outrigger_model::{Fault, Identity};
 use outrigger_telemetry::metrics::Metrics;
 
 use crate::consumer::Credential;
@@ -150,7 +150,11 @@ pub trait Factory: Send + Sync {
 pub struct Registry {
     factories: IndexMap<&'static str, Box<dyn Factory>>,
     metrics: Metrics,
+    check_identity: Option<CheckIdentity>,
 }
+
+/// Says whether a certificate and its key can be used, and if not, why.
+pub type CheckIdentity = fn(&Identity) -> Result<(), &'static str>;
 
 impl Registry {
     /// A registry of these plugins; of two with one name the later counts.
@@ -162,7 +166,21 @@ impl Registry {
         Registry {
             factories: factories.collect(),
             metrics: Metrics::default(),
+            check_identity: None,
         }
+    }
+
+    /// Has certificates of upstreams checked by whoever can use them.
+    #[must_use]
+    pub fn checking_identities(self, check: CheckIdentity) -> Self {
+        Registry {
+            check_identity: Some(check),
+            ..self
+        }
+    }
+
+    pub(crate) fn check_identity(&self, identity: &Identity) -> Result<(), &'static str> {
+        self.check_identity.map_or(Ok(()), |check| check(identity))
     }
 
     /// Has requests counted in `metrics`, as far as plugins count them.

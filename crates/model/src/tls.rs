@@ -3,21 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::limits;
 use crate::read::At;
 
-/// A certificate chain with its private key. The two belong together, and the
-/// key is of a kind that can sign.
-#[derive(Clone)]
-pub struct Identity {
-    certified: Arc<CertifiedKey>,
-    key: Arc<PrivateKeyDer<'static>>,
-}
+/// A certificate chain with a private key. Whether the two belong together is
+/// for whoever can sign with it to say.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity(Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>);
 
 /// A text is no [`Identity`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,12 +20,9 @@ pub enum BadIdentity {
     /// The certificate is none.
     #[error("expected a certificate in PEM")]
     Certificate,
-    /// The key is none, or of a kind that is not known.
-    #[error("expected a private key in PEM, of RSA, ECDSA or Ed25519")]
+    /// The key is none.
+    #[error("expected a private key in PEM")]
     Key,
-    /// The key is another certificate's.
-    #[error("the private key does not belong to the certificate")]
-    Mismatch,
 }
 
 impl Identity {
@@ -42,37 +34,38 @@ impl Identity {
     pub fn from_pem(chain: &str, key: &str) -> Result<Self, BadIdentity> {
         let chain = certificates(chain).ok_or(BadIdentity::Certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| BadIdentity::Key)?;
-        let provider = ring::default_provider();
-        let certified = CertifiedKey::from_der(chain, key.clone_key(), &provider);
-        let certified = certified.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => BadIdentity::Mismatch,
-            rustls::Error::InvalidCertificate(_) => BadIdentity::Certificate,
-            _ => BadIdentity::Key,
-        })?;
-        Ok(Identity {
-            certified: Arc::new(certified),
-            key: Arc::new(key),
-        })
+        Ok(Identity(Arc::new((chain, key))))
     }
 
-    /// The chain with the key to sign with.
-    pub fn certified(&self) -> &Arc<CertifiedKey> {
-        &self.certified
+    /// The chain, its own certificate first; not empty.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.0.0
+    }
+
+    /// The private key.
+    #[must_use]
+    pub fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.0.1
+    }
+
+    /// Where it lies: tells it from others that are there at the same time.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// How many hold it, clones of it included.
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 }
-
-impl PartialEq for Identity {
-    fn eq(&self, other: &Self) -> bool {
-        self.certified.cert == other.certified.cert && self.key == other.key
-    }
-}
-
-impl Eq for Identity {}
 
 /// Tells nothing of the key.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity({} certificates)", self.certified.cert.len())
+        write!(f, "Identity({} certificates)", self.chain().len())
     }
 }
 

@@ -36,7 +36,7 @@ impl Source {
     ) -> Result<Self, Report> {
         let mut source = Source {
             watch: Watch::new(file, env),
-            registry,
+            registry: registry.checking_identities(outrigger_proxy::check_identity),
             mode,
             metrics: metrics.clone(),
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),

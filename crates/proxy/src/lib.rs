@@ -27,3 +27,4 @@ mod worker;
 pub use access_log::AccessLog;
 pub use listener::BindError;
 pub use server::{Bound, Running, Settings};
+pub use upstream::check_identity;

@@ -174,12 +174,35 @@ impl<'a> Compiler<'a> {
         };
         let compiled = match self.previous.upstreams.get(&owner) {
             Some((same, compiled)) if same == upstream => Arc::clone(compiled),
-            _ => Arc::new(Upstream::new(upstream)),
+            _ => {
+                self.check_tls(&owner, upstream);
+                Arc::new(Upstream::new(upstream))
+            }
         };
         self.kept
             .upstreams
             .insert(owner, (upstream.clone(), Arc::clone(&compiled)));
         compiled
+    }
+
+    fn check_tls(&mut self, owner: &Owner, upstream: &outrigger_model::Upstream) {
+        let Some(identity) = &upstream.tls.identity else {
+            return;
+        };
+        if let Err(message) = self.registry.check_identity(identity) {
+            let mut path = PropertyPath::root();
+            if owner.kind != Kind::Upstream {
+                path = path.key("upstream");
+            }
+            self.invalid.push(Invalid {
+                at: Place {
+                    kind: owner.kind,
+                    id: owner.id.clone(),
+                    path: path.key("tls").key("client_key"),
+                },
+                message: message.to_owned(),
+            });
+        }
     }
 
     fn service<'s>(

@@ -22,7 +22,7 @@ pub(crate) async fn connect(place: &Place, tls: &TlsClients) -> io::Result<Box<L
         None => Stream::Plain(stream),
         Some(secured) => {
             let name = secured.server_name(peer.ip());
-            let connector = TlsConnector::from(tls.config(secured));
+            let connector = TlsConnector::from(tls.config(secured).map_err(io::Error::other)?);
             Stream::Tls(Box::new(connector.connect(name, stream).await?))
         }
     };

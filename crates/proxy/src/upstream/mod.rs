@@ -15,4 +15,5 @@ mod upload;
 
 pub(crate) use attempt::ask;
 pub(crate) use pool::Pool;
+pub use tls::check_identity;
 pub(crate) use tls::{Roots, TlsClients};

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use outrigger_model::{Trust, UpstreamTls};
+use outrigger_model::{Identity, Trust, UpstreamTls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::sign::SingleCertAndKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// The certificates that may vouch for a node; shared by all workers.
@@ -97,10 +97,8 @@ fn without_port(host: &str) -> &str {
 struct Profile(UpstreamTls);
 
 impl Profile {
-    fn key(&self) -> (bool, Option<*const rustls::sign::CertifiedKey>) {
-        let identity = self.0.identity.as_ref();
-        let identity = identity.map(|identity| Arc::as_ptr(identity.certified()));
-        (self.0.verify, identity)
+    fn key(&self) -> (bool, Option<usize>) {
+        (self.0.verify, self.0.identity.as_ref().map(Identity::place))
     }
 }
 
@@ -133,10 +131,6 @@ pub(crate) struct TlsClients {
     configs: RefCell<BTreeMap<Profile, Arc<ClientConfig>>>,
 }
 
-/// How many hold a certified key that only [`TlsClients`] still has: the
-/// profile, and the configuration that was made of it.
-const OWN_HOLDERS: usize = 2;
-
 impl TlsClients {
     /// With `sni`, nodes are told the host's name before TLS begins.
     pub(crate) fn new(roots: Arc<Roots>, sni: bool) -> Self {
@@ -149,18 +143,22 @@ impl TlsClients {
     }
 
     /// What a connection of this kind is made with.
-    pub(crate) fn config(&self, secured: &Secured) -> Arc<ClientConfig> {
+    ///
+    /// # Errors
+    /// The identity is none that can sign, which [`check_identity`] has ruled out.
+    pub(crate) fn config(&self, secured: &Secured) -> Result<Arc<ClientConfig>, rustls::Error> {
         let mut configs = self.configs.borrow_mut();
-        let config = configs
-            .entry(secured.profile.clone())
-            .or_insert_with(|| Arc::new(self.make(&secured.profile.0)));
-        Arc::clone(config)
+        if let Some(config) = configs.get(&secured.profile) {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(self.make(&secured.profile.0)?);
+        configs.insert(secured.profile.clone(), Arc::clone(&config));
+        Ok(config)
     }
 
-    fn make(&self, tls: &UpstreamTls) -> ClientConfig {
+    fn make(&self, tls: &UpstreamTls) -> Result<ClientConfig, rustls::Error> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites for them");
+            .with_safe_default_protocol_versions()?;
         let builder = if tls.verify {
             builder.with_root_certificates(self.roots.store())
         } else {
@@ -172,22 +170,46 @@ impl TlsClients {
         let mut config = match &tls.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
-                let certified = Arc::clone(identity.certified());
-                let resolver = SingleCertAndKey::from(certified);
+                let resolver = SingleCertAndKey::from(certified(identity, &self.provider)?);
                 builder.with_client_cert_resolver(Arc::new(resolver))
             }
         };
         config.enable_sni = self.sni;
-        config
+        Ok(config)
     }
 
-    /// Forgets what no upstream uses any more.
+    /// Forgets what no upstream and no connection uses any more.
     pub(crate) fn sweep(&self) {
         self.configs.borrow_mut().retain(|profile, _| {
             let identity = profile.0.identity.as_ref();
-            identity.is_none_or(|identity| Arc::strong_count(identity.certified()) > OWN_HOLDERS)
+            identity.is_none_or(|identity| identity.holders() > 1)
         });
     }
+}
+
+/// Whether an identity can be used: its key is of a kind that is known, and
+/// its certificate's.
+///
+/// # Errors
+/// What is wrong, in words for whoever has written it.
+pub fn check_identity(identity: &Identity) -> Result<(), &'static str> {
+    let certified = certified(identity, &ring::default_provider());
+    certified.map(|_| ()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => "the private key does not belong to the certificate",
+        rustls::Error::InvalidCertificate(_) => "the certificate is malformed",
+        _ => "expected a private key of RSA, ECDSA or Ed25519",
+    })
+}
+
+fn certified(
+    identity: &Identity,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, rustls::Error> {
+    CertifiedKey::from_der(
+        identity.chain().to_vec(),
+        identity.key().clone_key(),
+        provider,
+    )
 }
 
 /// Takes any certificate. Who can put one of their own in a node's place is not

@@ -35,6 +35,6 @@ mod runner_process;
 mod runners;
 mod stopping;
 mod support;
-mod tracing;
 mod tls_upstreams;
+mod tracing;
 mod upstream_failures;

@@ -1,7 +1,7 @@
 //! A runner to try things with: `outrigger demo-runner`, named as `ext-plugin.cmd`.
 //!
 //! Its plugins are those that the Go runner brings as samples, with the same
-//! names and configurations, and three more. They are also meant to be read:
+//! names and configurations, and a few more. They are also meant to be read:
 //! each file is a plugin as a user of the SDK would write it.
 
 mod fault_injection;
@@ -11,6 +11,7 @@ mod request_body_rewrite;
 mod response_rewrite;
 mod say;
 mod status;
+mod stopwatch;
 mod tell;
 mod wait;
 
@@ -48,5 +49,6 @@ fn runner(tells: bool) -> Runner {
         .plugin(request_body_rewrite::RequestBodyRewrite)
         .plugin(response_rewrite::ResponseRewrite)
         .plugin(say::Say)
+        .plugin(stopwatch::Stopwatch)
         .plugin(wait::Wait)
 }

@@ -103,3 +103,48 @@ fn each_part_of_a_call_has_a_time_limit() {
         assert!(begun.elapsed() < soon, "{part}: {:?}", begun.elapsed());
     }
 }
+
+#[test]
+fn a_call_whose_connection_dies_is_repeated_unless_the_route_forbids_it() {
+    let upstream = Upstream::echo();
+    for (policy, repeated) in [(json!({}), true), (json!({"retry": false}), false)] {
+        let (runner, gateway) = with_policy(&upstream, policy);
+        runner.next(RpcType::HttpReqCall, Answer::new().close());
+        runner.next(RpcType::HttpRespCall, Answer::new().close());
+        for (path, plugin) in [
+            ("/pre", "ext-plugin-pre-req"),
+            ("/resp", "ext-plugin-post-resp"),
+        ] {
+            let response = gateway.get(path).send();
+            if repeated {
+                assert_eq!(response.status, 200, "{path}: {response:?}");
+            } else {
+                assert_failed(&response, plugin, "closed");
+            }
+        }
+        let calls = if repeated { 2 } else { 1 };
+        assert_eq!(runner.received_of(RpcType::HttpReqCall).len(), calls);
+        assert_eq!(runner.received_of(RpcType::HttpRespCall).len(), calls);
+    }
+}
+
+#[test]
+fn a_body_is_told_again_when_its_call_is_repeated() {
+    let upstream = Upstream::echo();
+    let (runner, gateway) = with_policy(&upstream, json!({}));
+    let ask = || Answer::new().ask(outrigger_a6::extra_info::Info::ReqBody);
+    runner.next(RpcType::HttpReqCall, ask().close());
+    runner.next(RpcType::HttpReqCall, ask().reply());
+    let response = gateway.post("/pre").chunked(["whole ", "body"]).send();
+    assert_eq!(response.status, 200);
+    assert_eq!(upstream.last().body, b"whole body");
+    let told = runner.received_of(RpcType::ExtraInfo);
+    let told = told.iter().map(|answer| {
+        let answer: outrigger_a6::extra_info::Response<'_> = answer.decode().unwrap();
+        answer.result.map(<[u8]>::to_vec)
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        vec![Some(b"whole body".to_vec()); 2]
+    );
+}

@@ -4,7 +4,7 @@
 use outrigger_a6::error::Code;
 use outrigger_a6::http_req_call::{Action, Rewrite, Stop};
 use outrigger_a6::{Entry, RpcType, http_req_call, http_resp_call, prepare_conf};
-use outrigger_harness::{Gateway, Upstream};
+use outrigger_harness::{Gateway, Upstream, eventually};
 use outrigger_testkit::{Answer, Fields, frame};
 use serde_json::{Value, json};
 
@@ -219,4 +219,44 @@ fn a_plugin_whose_condition_does_not_hold_is_absent() {
         let made = (after.0 - before.0, after.1 - before.1);
         assert_eq!(made, calls, "{method} {path} {header}");
     }
+}
+
+#[test]
+fn each_phase_of_a_route_has_a_configuration_and_a_token_of_its_own() {
+    let upstream = Upstream::echo();
+    let call = external([plugin("a", json!({}))]);
+    let names = [
+        "ext-plugin-log",
+        "ext-plugin-post-req",
+        "ext-plugin-post-resp",
+        "ext-plugin-pre-req",
+    ];
+    let plugins = names.map(|name| (name.to_owned(), call.clone()));
+    let plugins = Value::Object(plugins.into_iter().collect());
+    let (runner, _second, gateway) = two_runners(&upstream, plugins);
+    assert_eq!(gateway.get("/hello").send().status, 200);
+    eventually("the response was told twice", || {
+        runner.received_of(RpcType::HttpRespCall).len() == 2
+    });
+    let keys = runner.received_of(RpcType::PrepareConf);
+    let keys = keys.iter().map(|request| {
+        let request: prepare_conf::Request<'_> = request.decode().unwrap();
+        let key = String::from_utf8_lossy(request.key).into_owned();
+        key.split('#').nth(2).unwrap().to_owned()
+    });
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    assert_eq!(keys, names);
+    let requests = runner.received_of(RpcType::HttpReqCall);
+    let requests = requests.iter().map(|call| {
+        let call: http_req_call::Request<'_> = call.decode().unwrap();
+        call.conf_token.0
+    });
+    let responses = runner.received_of(RpcType::HttpRespCall);
+    let responses = responses.iter().map(|call| {
+        let call: http_resp_call::Request<'_> = call.decode().unwrap();
+        call.conf_token.0
+    });
+    let tokens: std::collections::BTreeSet<_> = requests.chain(responses).collect();
+    assert_eq!(tokens.len(), 4);
 }

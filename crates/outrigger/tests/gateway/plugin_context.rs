@@ -3,12 +3,12 @@
 use outrigger_a6::extra_info::{self, Info};
 use outrigger_a6::http_req_call::{Action, Rewrite, Stop};
 use outrigger_a6::{Entry, RpcType, http_req_call, http_resp_call};
-use outrigger_harness::{Gateway, Upstream};
+use outrigger_harness::{Gateway, Header, Upstream};
 use outrigger_testkit::{Answer, Fields, frame};
 use serde_json::json;
 
 use crate::policies::assert_failed;
-use crate::runners::{Scripted, decision, entry, gone};
+use crate::runners::{Scripted, decision, demo_runner, entry, gone};
 use crate::support::{external, nodes, plugin, route, routes, with};
 
 /// A runner that is called in all phases.
@@ -180,4 +180,34 @@ fn the_request_id_is_the_same_in_all_phases() {
     assert_eq!(ids.len(), 6);
     assert!(ids[..3].iter().all(|id| *id == ids[0] && id.len() == 32));
     assert!(ids[3..].iter().all(|id| *id == ids[3] && *id != ids[0]));
+}
+
+#[test]
+fn a_plugin_carries_something_from_the_request_to_the_response() {
+    let upstream = Upstream::echo();
+    let call = external([plugin("stopwatch", json!({}))]);
+    let both = json!({"ext-plugin-pre-req": call, "ext-plugin-post-resp": call});
+    let to =
+        |uri: &str, plugins| with(route(uri, nodes(&[&upstream])), json!({"plugins": plugins}));
+    let gateway = demo_runner()
+        .routes(routes([
+            to("/slow/*", both),
+            to("/*", json!({"ext-plugin-post-resp": call})),
+        ]))
+        .start();
+    let took = gateway.get("/slow/20").send();
+    let took = took
+        .header("x-took")
+        .and_then(|took| took.strip_suffix(" ms"));
+    let took: f64 = took.unwrap().parse().unwrap();
+    assert!(took >= 20.0, "{took}");
+    assert_eq!(gateway.get("/hello").send().header("x-took"), None);
+    let slow = &upstream.requests()[0];
+    let leaked = |header: &Header| {
+        header
+            .name()
+            .to_ascii_lowercase()
+            .starts_with("x-outrigger")
+    };
+    assert!(!slow.headers.iter().any(leaked), "{slow:?}");
 }

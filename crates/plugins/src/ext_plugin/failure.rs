@@ -49,6 +49,7 @@ impl Failure {
     /// What clients are told: no internals.
     pub(super) fn kind(&self) -> &'static str {
         match self {
+            Failure::Refused(Refusal::UpstreamBroken | Refusal::UpstreamTimeout) => "upstream",
             Failure::Refused(_) => "client",
             Failure::Skipped => "skipped",
             Failure::Method => "method not supported by the protocol",

@@ -147,16 +147,15 @@ mod tests {
     }
 
     fn built(json: Value) -> Result<Vec<Step>, Fault> {
+        built_for(Kind::Route, Phase::PreReq, json)
+    }
+
+    fn built_for(kind: Kind, phase: Phase, json: Value) -> Result<Vec<Step>, Fault> {
         let owner = Owner {
-            kind: Kind::Route,
+            kind,
             id: "1".parse().unwrap(),
         };
-        steps(
-            &mut Conf::read(&json).unwrap(),
-            &external(),
-            &owner,
-            Phase::PreReq,
-        )
+        steps(&mut Conf::read(&json).unwrap(), &external(), &owner, phase)
     }
 
     /// Each step's runner and the names of its plugins.
@@ -245,5 +244,26 @@ mod tests {
             keys(json!({"conf": [plain("a")]})),
             keys(json!({"conf": [plain("b")]}))
         );
+    }
+
+    #[test]
+    fn a_key_names_resource_and_phase() {
+        for (kind, phase, begin) in [
+            (Kind::Route, Phase::PostReq, "route#1#ext-plugin-post-req#"),
+            (
+                Kind::Service,
+                Phase::PostResp,
+                "service#1#ext-plugin-post-resp#",
+            ),
+            (
+                Kind::GlobalRule,
+                Phase::Log,
+                "global_rule#1#ext-plugin-log#",
+            ),
+        ] {
+            let steps = built_for(kind, phase, json!({"conf": [plain("a")]})).unwrap();
+            let key = steps[0].conf.key();
+            assert!(key.starts_with(begin), "{key}");
+        }
     }
 }

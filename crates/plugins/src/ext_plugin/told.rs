@@ -73,3 +73,17 @@ impl SourceIp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_4_or_16_bytes() {
+        let told = |address: &str| SourceIp::new(address.parse().unwrap()).as_bytes().to_vec();
+        assert_eq!(told("10.1.2.3"), [10, 1, 2, 3]);
+        assert_eq!(told("::ffff:10.1.2.3"), [10, 1, 2, 3]);
+        let v6 = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert_eq!(told("2001:db8::1"), v6);
+    }
+}

@@ -59,10 +59,13 @@ impl Document {
     pub fn inventory(&self, revision: u64) -> Inventory {
         let resource = |(&(kind, ref id), &place): (&(Kind, Id), &usize)| {
             let mut value = self.written.get(kind.plural())?.get(place)?.clone();
-            value
-                .as_object_mut()?
-                .insert("id".to_owned(), id.as_str().into());
-            let key = Key::new(kind.plural(), id.as_str()).ok()?;
+            let written = value.as_object_mut()?;
+            let key = match written.insert("id".to_owned(), id.as_str().into()) {
+                Some(_) => id.to_string(),
+                // APISIX's key for an entry without an id.
+                None => format!("arr_{}", place + 1),
+            };
+            let key = Key::new(kind.plural(), &key).ok()?;
             Some((key, Arc::new(value)))
         };
         Inventory::of_revision(revision, self.places.iter().filter_map(resource))

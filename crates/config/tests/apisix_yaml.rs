@@ -47,7 +47,7 @@ fn resources_are_read_until_the_end() {
         .into_iter()
         .map(Id::as_str)
         .collect();
-    assert_eq!(ids, ["arr_1", "second"]);
+    assert_eq!(ids, ["routes#1", "second"]);
     assert_eq!(resources.upstreams[0].nodes[0].port, 1980);
 }
 
@@ -178,11 +178,12 @@ fn faults_that_are_found_later_get_their_line() {
         .key("plugins")
         .key("ext-plugin-pre-req")
         .key("conf");
-    let at = |id: &str, path: PropertyPath| Place {
+    let of = |id, path| Place {
         kind: Kind::Route,
-        id: id.parse().expect("an id"),
+        id,
         path,
     };
+    let at = |id: &str, path: PropertyPath| of(id.parse().expect("an id"), path);
     let found = |at, message: &str| Invalid {
         at,
         message: message.to_owned(),
@@ -190,7 +191,7 @@ fn faults_that_are_found_later_get_their_line() {
     let report = document
         .report([
             found(at("r", conf.clone().index(0).key("value")), "not a string"),
-            found(at("arr_1", conf), "not there"),
+            found(of(Id::of_entry(Kind::Route, 0), conf), "not there"),
             found(at("other", PropertyPath::root()), "not here"),
         ])
         .expect("a report");

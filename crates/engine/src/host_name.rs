@@ -19,7 +19,8 @@ impl HostName {
         let bad = |byte: &u8| {
             !byte.is_ascii_graphic() || matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@')
         };
-        if host.is_empty() || host.iter().any(bad) {
+        let empty_label = host.windows(2).any(|pair| pair == b"..");
+        if host.is_empty() || empty_label || host.iter().any(bad) {
             return None;
         }
         if host.len() == text.len() && !host.iter().any(u8::is_ascii_uppercase) {
@@ -65,12 +66,25 @@ impl LastHost {
     }
 }
 
+/// What stands before the port, where that is one: digits, of a number that a
+/// port can have, or nothing after the colon.
 fn strip_port(text: &[u8]) -> Option<&[u8]> {
-    if text.first() == Some(&b'[') {
-        let end = memchr::memchr(b']', text)? + 1;
-        return matches!(text.get(end), None | Some(b':')).then(|| &text[..end]);
-    }
-    Some(memchr::memchr(b':', text).map_or(text, |colon| &text[..colon]))
+    let end = match text.first() {
+        Some(b'[') => memchr::memchr(b']', text)? + 1,
+        _ => memchr::memchr(b':', text).unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at(end);
+    let is_port = match rest {
+        [] | [b':'] => true,
+        [b':', port @ ..] => is_port(port),
+        _ => false,
+    };
+    is_port.then_some(host)
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    digits.iter().all(u8::is_ascii_digit)
+        && std::str::from_utf8(digits).is_ok_and(|port| port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -89,6 +103,8 @@ mod tests {
             ("A.Test", "a.test"),
             ("a.test:8080", "a.test"),
             ("a.test:", "a.test"),
+            ("a.test:65535", "a.test"),
+            ("a.test.:00080", "a.test"),
             ("a.test.", "a.test"),
             ("[::1]:80", "[::1]"),
             ("[::1]", "[::1]"),
@@ -124,6 +140,14 @@ mod tests {
             ".",
             "[::1",
             "[::1]x",
+            "[::1]:x",
+            "a:b",
+            "a:80b",
+            "a:+80",
+            "a:65536",
+            "a:1:2",
+            "::1",
+            "a..test",
             "u@h",
             "caf\u{e9}",
         ] {

@@ -10,7 +10,8 @@ use crate::read::At;
 /// The id of a resource: 1 to 64 characters of `a-z A-Z 0-9 - _ .`. A positive integer
 /// is an id too; `7` and `"7"` are the same.
 ///
-/// Invariant: not empty, at most [`limits::ID_LEN`] bytes, of these characters only.
+/// Invariant: not empty, at most [`limits::ID_LEN`] bytes, of these characters only;
+/// or [made up](Id::of_entry) for an entry without one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(String);
 
@@ -23,10 +24,10 @@ pub struct Id(String);
 pub struct NotAnId;
 
 impl Id {
-    /// The id that APISIX gives to an entry of `apisix.yaml` without one: `arr_`
-    /// and its number, counted from 1.
-    pub fn of_entry(index: usize) -> Self {
-        Self(format!("arr_{}", index + 1))
+    /// The id that APISIX gives to an entry of `apisix.yaml` without one: its
+    /// kind and its number, counted from 1, as in `routes#2`. No text reads as it.
+    pub fn of_entry(kind: Kind, index: usize) -> Self {
+        Self(format!("{}#{}", kind.plural(), index + 1))
     }
 
     /// The id as text.

@@ -46,13 +46,23 @@ impl Resources {
 
     /// As [`Resources::from_json`], from an object that may hold more than resources.
     pub fn read(object: &Object<'_>) -> Self {
-        let routes = object.read("routes", |at| read_all(at, Route::read));
-        let services = object.read("services", |at| read_all(at, Service::read));
-        let upstreams = object.read("upstreams", |at| read_all(at, read_upstream));
-        let plugin_configs = object.read("plugin_configs", |at| read_all(at, PluginConfig::read));
-        let global_rules = object.read("global_rules", |at| read_all(at, GlobalRule::read));
-        let consumers = object.read("consumers", |at| read_all(at, |at, _| Consumer::read(at)));
-        let groups = object.read("consumer_groups", |at| read_all(at, ConsumerGroup::read));
+        let routes = object.read("routes", |at| read_all(at, Kind::Route, Route::read));
+        let services = object.read("services", |at| read_all(at, Kind::Service, Service::read));
+        let upstreams = object.read("upstreams", |at| {
+            read_all(at, Kind::Upstream, read_upstream)
+        });
+        let plugin_configs = object.read("plugin_configs", |at| {
+            read_all(at, Kind::PluginConfig, PluginConfig::read)
+        });
+        let global_rules = object.read("global_rules", |at| {
+            read_all(at, Kind::GlobalRule, GlobalRule::read)
+        });
+        let consumers = object.read("consumers", |at| {
+            read_all(at, Kind::Consumer, |at, _| Consumer::read(at))
+        });
+        let groups = object.read("consumer_groups", |at| {
+            read_all(at, Kind::ConsumerGroup, ConsumerGroup::read)
+        });
         Self {
             routes: routes.unwrap_or_default(),
             services: services.unwrap_or_default(),
@@ -122,9 +132,13 @@ impl Resources {
     }
 }
 
-fn read_all<T>(at: &At<'_>, read: impl Fn(&At<'_>, Option<Id>) -> Option<T>) -> Option<Vec<T>> {
+fn read_all<T>(
+    at: &At<'_>,
+    kind: Kind,
+    read: impl Fn(&At<'_>, Option<Id>) -> Option<T>,
+) -> Option<Vec<T>> {
     let items = at.items()?.enumerate();
-    let made = items.filter_map(|(index, item)| read(&item, Some(Id::of_entry(index))));
+    let made = items.filter_map(|(index, item)| read(&item, Some(Id::of_entry(kind, index))));
     Some(made.collect())
 }
 

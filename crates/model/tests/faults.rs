@@ -473,13 +473,13 @@ fn ids_differ_within_their_kind() {
     let found = checked(json!({
         "routes": [route("a"), route("b"), route("a")],
         "services": [{"id": "a"}],
-        "upstreams": [{"id": 2, "nodes": {}}, {"nodes": {}}, {"id": "arr_2", "nodes": {}}],
+        "upstreams": [{"id": 2, "nodes": {}}, {"nodes": {}}, {"id": "2", "nodes": {}}],
     }));
     assert_eq!(
         found,
         [
             "route a: id: another route has the id a too",
-            "upstream arr_2: id: another upstream has the id arr_2 too",
+            "upstream 2: id: another upstream has the id 2 too",
         ],
     );
 }

@@ -186,10 +186,10 @@ fn an_entry_without_an_id_is_called_by_its_place() {
         "upstreams": [{"nodes": {}}],
     }))
     .unwrap();
-    assert_eq!(resources.routes[1].id.as_str(), "arr_2");
+    assert_eq!(resources.routes[1].id.as_str(), "routes#2");
     assert_eq!(
         resources.upstreams[0].id.as_ref().unwrap().as_str(),
-        "arr_1"
+        "upstreams#1"
     );
     assert_eq!(resources.check_references(), Ok(()));
 }

@@ -40,6 +40,10 @@ fn a_request_that_is_none_is_refused_before_anyone_sees_it() {
         b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: user@a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: [::1]80\r\n\r\n",
+        b"GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n",
         // Header lines.
         b"GET / HTTP/1.1\r\nHost: a\r\nNo colon\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX-Space : b\r\n\r\n",

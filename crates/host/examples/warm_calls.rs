@@ -33,7 +33,7 @@ use tokio::task::LocalSet;
 struct NoAnswers;
 
 impl Answers for NoAnswers {
-    fn var(&mut self, _name: &[u8]) -> Option<Cow<'_, [u8]>> {
+    async fn var(&mut self, _name: &[u8]) -> Option<Cow<'_, [u8]>> {
         None
     }
 

@@ -290,7 +290,7 @@ impl Connections {
     ) -> Result<(), CallError> {
         let body = match question {
             Question::Var(name) => {
-                let value = answers.var(&name);
+                let value = answers.var(&name).await;
                 let result = value.as_deref();
                 return self.send(connection, &extra_info::Response { result });
             }

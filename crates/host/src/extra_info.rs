@@ -16,7 +16,7 @@ use crate::BodyError;
 pub trait Answers {
     /// The value of a variable, which may be empty; `None` where it is unknown
     /// or not set.
-    fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>>;
+    async fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>>;
 
     /// The request's whole body, `None` where it has none.
     ///

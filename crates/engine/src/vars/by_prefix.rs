@@ -128,6 +128,15 @@ fn skip_spaces(text: &[u8]) -> &[u8] {
     &text[start.unwrap_or(text.len())..]
 }
 
+/// `NAME` of `post_arg_NAME`.
+#[must_use]
+pub fn post_arg(name: &str) -> Option<&str> {
+    match Prefix::read(name)? {
+        (Prefix::PostArg, rest) => Some(rest),
+        _ => None,
+    }
+}
+
 /// Whether the body is said to be a form.
 #[must_use]
 pub fn is_form(headers: &HeaderMap) -> bool {

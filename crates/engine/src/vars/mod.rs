@@ -23,7 +23,7 @@ use http::{HeaderMap, StatusCode};
 use crate::exchange::Exchange;
 use crate::finished::Finished;
 
-pub use by_prefix::{form_arg, is_form};
+pub use by_prefix::{form_arg, is_form, post_arg};
 pub use scope::Scope;
 
 /// A variable's value: text, or any bytes.

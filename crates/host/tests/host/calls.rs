@@ -291,7 +291,7 @@ async fn a_conf_that_the_runner_refuses_fails_its_calls() {
 struct BrokenBody;
 
 impl Answers for BrokenBody {
-    fn var(&mut self, _name: &[u8]) -> Option<Cow<'_, [u8]>> {
+    async fn var(&mut self, _name: &[u8]) -> Option<Cow<'_, [u8]>> {
         None
     }
 

@@ -157,7 +157,7 @@ async fn a_runner_that_asks_without_reading_runs_out_of_time() {
 struct Counted(Arc<AtomicUsize>);
 
 impl outrigger_host::Answers for Counted {
-    fn var(&mut self, _name: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
+    async fn var(&mut self, _name: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
         None
     }
 

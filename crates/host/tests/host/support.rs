@@ -482,7 +482,7 @@ pub(crate) struct Known {
 }
 
 impl Answers for Known {
-    fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+    async fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         let (_, value) = self
             .vars
             .iter()

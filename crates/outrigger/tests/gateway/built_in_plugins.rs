@@ -58,7 +58,7 @@ fn ip_restriction_lets_in_whom_its_lists_say() {
     );
     let refused = gateway.get("/own").send();
     assert_eq!(
-        (refused.status, &*refused.text()),
+        (refused.status, refused.text()),
         (404, "{\"message\":\"go away\"}\n")
     );
     assert_eq!(upstream.hits(), 1);
@@ -310,7 +310,11 @@ fn conditions_and_parameters_of_routes_decide() {
         )
     };
     let gateway = gateway()
-        .config(json!({"apisix": {"router": {"http": "radixtree_uri_with_parameter"}}}))
+        .config(json!({"apisix": {
+            "node_listen": [{"ip": "127.0.0.1", "port": 0}],
+            "control": {"port": 0},
+            "router": {"http": "radixtree_uri_with_parameter"},
+        }}))
         .routes(json!({"routes": [
             to("all", json!({"uri": "/*"})),
             to("beta", json!({"uri": "/v", "vars": [["http_x_user", "==", "beta"], ["arg_v", "~~", "^2"]]})),
@@ -377,7 +381,7 @@ fn response_rewrite_changes_status_headers_and_body() {
     );
     let old = |path: &str| gateway.get(path).header("resp-X-Old", "1").send();
     let response = old("/body");
-    assert_eq!((response.status, &*response.text()), (202, "new"));
+    assert_eq!((response.status, response.text()), (202, "new"));
     assert_eq!(header(&response, "content-length"), "3");
     assert_eq!(gateway.get("/empty").send().text(), "");
     let response = old("/flat");

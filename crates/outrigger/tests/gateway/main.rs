@@ -38,3 +38,4 @@ mod support;
 mod tls_upstreams;
 mod tracing;
 mod upstream_failures;
+mod variables;

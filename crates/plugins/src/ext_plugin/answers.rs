@@ -122,10 +122,27 @@ impl FromExchange<'_> {
         let kept = self.exchange.kept_body.as_ref();
         sent_body(self.request.body, kept, self.bodies)
     }
+
+    /// An argument of a form in the request's body, which is read for it where
+    /// it has not been sent on. None of a body that is longer than the call may see.
+    async fn form_argument(&mut self, name: &str) -> Option<Cow<'_, [u8]>> {
+        if !vars::is_form(&self.exchange.headers) {
+            return None;
+        }
+        let form = match &self.response {
+            Some(_) => self.sent_body().filter(|sent| sent.whole)?.bytes,
+            None => {
+                let told = self.request.tell(self.bodies, self.memory).await.ok()?;
+                (!self.request.is_cut()).then_some(told)?
+            }
+        };
+        let value = vars::form_arg(&form, name)?.into_owned();
+        Some(Cow::Owned(value))
+    }
 }
 
 impl Answers for FromExchange<'_> {
-    fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+    async fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         let name = std::str::from_utf8(name).ok()?;
         if name == "request_body" {
             return request_body_variable(self.sent_body());
@@ -135,6 +152,9 @@ impl Answers for FromExchange<'_> {
             let cut =
                 self.request.is_cut() || response.is_some_and(|response| response.body.is_cut());
             return cut.then_some(Cow::Borrowed(b"1"));
+        }
+        if let Some(argument) = vars::post_arg(name) {
+            return self.form_argument(argument).await;
         }
         match &self.response {
             None => vars::lookup(self.exchange, name),

@@ -95,7 +95,7 @@ impl FromFinished {
 }
 
 impl Answers for FromFinished {
-    fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+    async fn var(&mut self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         let name = std::str::from_utf8(name).ok()?;
         match name {
             TRUNCATED => self.told_a_part.then_some(Cow::Borrowed(b"1")),

@@ -244,3 +244,136 @@ fn prepare_conf_is_answered_by_a_token_or_an_error() {
     let wrong = "the runner sent RPC_HTTP_REQ_CALL where RPC_PREPARE_CONF was due";
     assert_eq!(read(&frame(&other)), Err(wrong.to_owned()));
 }
+
+/// Numbers that look random, the same ones each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) as usize % sides
+    }
+
+    /// `bytes` with some of them changed, lost or doubled.
+    fn mutated(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        for _ in 0..=self.roll(4) {
+            let at = self.roll(bytes.len());
+            match self.roll(6) {
+                0 => bytes.truncate(at.max(1)),
+                1 => bytes.insert(at, self.roll(256) as u8),
+                2 => bytes[at] ^= 1 << self.roll(8),
+                3 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][self.roll(5)],
+                _ => bytes[at] = self.roll(256) as u8,
+            }
+        }
+        bytes
+    }
+}
+
+/// Every kind of message that a runner sends.
+fn messages() -> Vec<Vec<u8>> {
+    use outrigger_a6::{Entries, Entry};
+
+    let entries: Vec<_> = [("x-a", Some("1")), ("x-b", None), ("x-c", Some(""))]
+        .iter()
+        .map(|(name, value): &(&str, Option<&str>)| Entry {
+            name: name.as_bytes(),
+            value: value.map(str::as_bytes),
+        })
+        .collect();
+    let entries = Entries::from(&entries);
+    let rewrite = Rewrite {
+        path: Some(b"/somewhere/else"),
+        headers: entries,
+        args: entries,
+        resp_headers: entries,
+        body: Some(b"a body"),
+    };
+    let stop = Stop {
+        status: 404,
+        headers: entries,
+        body: b"not here",
+    };
+    let reply = |action| {
+        frame(&http_req_call::Response {
+            id: ID,
+            action: Some(action),
+        })
+    };
+    vec![
+        reply(Action::Rewrite(rewrite)),
+        reply(Action::Stop(stop)),
+        frame(&http_resp_call::Response {
+            id: ID,
+            status: 201,
+            headers: entries,
+            body: Some(b"another body"),
+        }),
+        frame(&Ask(Info::Var(b"remote_addr"))),
+        frame(&Ask(Info::RespBody)),
+        frame(&ErrorResponse {
+            code: Code::ServiceUnavailable,
+        }),
+        frame(&prepare_conf::Response {
+            conf_token: ConfToken(77),
+        }),
+    ]
+}
+
+/// What a call makes of these bytes, fed in pieces.
+fn survive<K: Kind>(dice: &mut Dice, bytes: &[u8]) -> bool {
+    let (mut decoder, mut call) = (FrameDecoder::new(), Call::<K>::new(ID));
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(1 + dice.roll(rest.len()));
+        decoder.feed(piece);
+        rest = after;
+        loop {
+            let received = match decoder.next_frame() {
+                Ok(Some(frame)) => call.receive(frame),
+                Ok(None) => break,
+                Err(_) => return false,
+            };
+            match received {
+                Ok(Step::Answer(_)) => {}
+                Ok(Step::Done(response)) => {
+                    let id = K::id(&response);
+                    assert!(id == ID || (id == 0 && !K::is_blank(&response)), "{id}");
+                    return true;
+                }
+                Err(_) => return false,
+            }
+        }
+        assert!(
+            decoder.buffer().capacity() <= 64 * 1024,
+            "it grows with what came, not with what was announced"
+        );
+    }
+    false
+}
+
+/// A hundred thousand messages that are nearly right: no panic, no memory, no
+/// answer to another call.
+#[test]
+fn mutated_messages_are_survived() {
+    let (mut dice, messages) = (Dice(20), messages());
+    let mut answers = 0;
+    for round in 0..100_000 {
+        let message = messages[round % messages.len()].clone();
+        let mut bytes = dice.mutated(message);
+        if dice.roll(4) == 0 {
+            let next = messages[dice.roll(messages.len())].clone();
+            bytes.extend(dice.mutated(next));
+        }
+        answers += usize::from(if round % 2 == 0 {
+            survive::<RequestCall>(&mut dice, &bytes)
+        } else {
+            survive::<ResponseCall>(&mut dice, &bytes)
+        });
+    }
+    // Where the harm was done to a text, the answer is one.
+    assert!((1_000..50_000).contains(&answers), "{answers}");
+}

@@ -240,10 +240,14 @@ async fn a_runner_that_hangs_up_on_a_long_body_closed_the_connection() {
 }
 
 /// Numbers that look random, the same ones each time.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn new(start: u64) -> Self {
+        Self(start.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -256,7 +260,7 @@ impl Dice {
     }
 
     /// Bytes, mostly of a frame whose header is right.
-    fn rubbish(&mut self) -> Vec<u8> {
+    pub(crate) fn rubbish(&mut self) -> Vec<u8> {
         let payload = self.bytes(64);
         match self.roll(3) {
             0 => payload,
@@ -268,7 +272,7 @@ impl Dice {
     }
 
     /// A right answer with some bytes changed, lost or doubled.
-    fn mutated(&mut self, mut answer: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn mutated(&mut self, mut answer: Vec<u8>) -> Vec<u8> {
         for _ in 0..=self.roll(3) {
             let at = self.roll(answer.len());
             match self.roll(4) {

@@ -15,4 +15,5 @@ mod instances;
 mod load;
 mod log_calls;
 mod restart;
+mod storm;
 mod support;

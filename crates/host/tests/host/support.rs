@@ -391,7 +391,15 @@ impl Host {
     /// Of a runner that is not available yet.
     pub(crate) fn configured(settings: Settings) -> Self {
         let log = Arc::new(Log::default());
-        let observer: Arc<dyn Observer> = Arc::<Log>::clone(&log);
+        Self::observed(settings, Arc::<Log>::clone(&log), log)
+    }
+
+    /// One that remembers nothing.
+    pub(crate) fn quiet(settings: Settings) -> Self {
+        Self::observed(settings, Arc::new(()), Arc::default())
+    }
+
+    fn observed(settings: Settings, observer: Arc<dyn Observer>, log: Arc<Log>) -> Self {
         let runner = Runner::new("test", settings, observer);
         Self {
             connections: Connections::new(),

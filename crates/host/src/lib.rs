@@ -1,10 +1,16 @@
 //! The gateway's side of a plugin runner: calls, connections, conf tokens.
 //!
 //! A [`Runner`] is one configured runner, shared by all worker threads; the
-//! control thread tells it where the process listens. A [`Conf`] is what one
-//! route says to a runner's plugins; it is prepared there once, and named by a
-//! token from then on. [`Connections`] belong to one worker thread and make the
-//! calls; while a call runs, its [`Answers`] reply to the runner's questions.
+//! control thread tells it where its processes listen. A [`Conf`] is what one
+//! route says to a runner's plugins; it is prepared once at each process, and
+//! named by a token there from then on. [`Connections`] belong to one worker
+//! thread and make the calls; while a call runs, its [`Answers`] reply to the
+//! runner's questions.
+//!
+//! A call needs a place among the runner's calls (`admission`), the circuit
+//! breaker's leave (`breaker`), then a seat at the least busy process, a token
+//! and a connection (`ready`). It is sent again where its connection dies
+//! (`attempts`), and waits where no process listens.
 //!
 //! What happens is told to an [`Observer`]; what goes wrong with a call is a
 //! [`CallError`], which ends that call and its connection, and nothing else.
@@ -14,6 +20,7 @@
 //! - No lock and no thread hop on the way of a call whose configuration is
 //!   prepared: what workers share is read through atomic pointers.
 //! - A token is only ever sent to the process that gave it.
+//! - A process that is [drained](Retired::drained) is never called again.
 //! - A connection is used again only if nothing is left unread or unsent on it.
 //!   Whatever ends a call early, dropping its future included, closes it.
 //!

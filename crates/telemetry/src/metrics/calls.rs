@@ -96,6 +96,8 @@ impl fmt::Debug for Calls {
 #[derive(Debug)]
 struct Series {
     labels: Labels,
+    /// Whether its calls can be dropped: only those of the log phase are.
+    droppable: bool,
     /// Keeps its place among those that have series.
     _owner: Arc<Owner>,
     cells: Sharded<Cells>,
@@ -286,6 +288,7 @@ impl AllCalls {
                 .with("runner", runner)
                 .with("phase", phase)
                 .with(owner_kind, &owner.id),
+            droppable: phase == "log",
             _owner: owner,
             cells: Sharded::new(workers),
         });
@@ -307,6 +310,7 @@ impl AllCalls {
 /// A series, added up over workers.
 struct Sum {
     labels: Labels,
+    droppable: bool,
     outcomes: [u64; Outcome::LABELS.len()],
     failures: Vec<(&'static str, u64)>,
     degraded: u64,
@@ -323,6 +327,7 @@ impl Sum {
     fn of(series: &Series) -> Self {
         let mut sum = Sum {
             labels: series.labels.clone(),
+            droppable: series.droppable,
             outcomes: Default::default(),
             failures: Vec::new(),
             degraded: 0,
@@ -380,7 +385,9 @@ impl Sum {
         text.family(RECEIVED, each(sums, |sum| sum.received));
         text.family(RETRIES, each(sums, |sum| sum.retries));
         text.family(DEGRADED, each(sums, |sum| sum.degraded));
-        text.family(DROPPED, each(sums, |sum| sum.dropped));
+        let droppable = sums.iter().filter(|sum| sum.droppable);
+        let dropped = droppable.map(|sum| (sum.labels.clone(), sum.dropped));
+        text.family(DROPPED, dropped);
     }
 }
 

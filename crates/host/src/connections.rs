@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::attempts::{Attempts, Next};
 use crate::breaker::Outcome;
 use crate::call::{Call, Kind, RequestCall, ResponseCall, Step};
+use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::extra_info::Question;
 use crate::limits::SWEEP_INTERVAL;
@@ -215,17 +216,19 @@ impl Connections {
             } = approach.ready().await?;
             stats.attempts += 1;
             approach.sent = true;
-            let sent = self.exchange(job, &token, &mut connection, answers, &mut on_reply);
-            let result = timeout_at(approach.deadline, sent).await;
+            let clock = Clock::until(approach.deadline);
+            let sent = self.exchange(job, &token, &mut connection, &clock, answers, &mut on_reply);
+            let result = clock.limit(sent).await;
+            approach.deadline = clock.deadline();
             stats.sent += connection.sent();
             stats.received += connection.received_bytes();
             let error = match result {
-                Ok(Ok(reply)) => {
+                Some(Ok(reply)) => {
                     approach.place.give_back(connection, Instant::now());
                     return Ok(reply);
                 }
-                Ok(Err(error)) => error,
-                Err(_) => return Err(approach.timeout()),
+                Some(Err(error)) => error,
+                None => return Err(approach.timeout()),
             };
             connection.closes_as(CloseReason::Failed);
             let used = connection.used();
@@ -251,6 +254,7 @@ impl Connections {
         job: &Job<'_, K>,
         token: &Token,
         connection: &mut Connection,
+        clock: &Clock,
         answers: &mut A,
         on_reply: &mut Option<impl FnOnce(K::Response<'_>) -> R>,
     ) -> Result<R, CallError>
@@ -278,6 +282,7 @@ impl Connections {
             // Answers go one by one: a runner that asks and asks without
             // reading must not have them pile up here.
             connection.flush(Stage::Call).await?;
+            let _pause = clock.pause();
             self.answer(connection, question, answers).await?;
         }
     }

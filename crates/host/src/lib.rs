@@ -33,6 +33,7 @@ mod attempts;
 mod breaker;
 mod buffered;
 mod call;
+mod clock;
 mod close;
 mod conf;
 mod connection;

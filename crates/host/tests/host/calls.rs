@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use outrigger_a6::error::Code;
@@ -10,6 +11,7 @@ use outrigger_a6::extra_info::{Info, Request as Ask};
 use outrigger_a6::limits::HEADER_LEN;
 use outrigger_a6::{Entries, Entry, Method, RpcType, http_req_call, http_resp_call};
 use outrigger_host::{Answers, BodyError, CallError, CallOptions, Conf};
+use tokio::time::{Instant, sleep};
 
 use crate::support::{FakeRunner, Host, Known, bytes_of, conf, error, stop};
 
@@ -316,6 +318,44 @@ async fn a_body_that_cannot_be_had_ends_the_call() {
     };
     assert!(error.downcast_ref::<std::io::Error>().is_some());
     assert_eq!(host.log.count("closed: failed"), 1);
+}
+
+/// A body that comes slowly.
+struct SlowBody;
+
+impl Answers for SlowBody {
+    async fn var(&mut self, _name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    async fn request_body(&mut self) -> Result<Option<Bytes>, BodyError> {
+        sleep(Duration::from_secs(1000)).await;
+        Ok(Some(Bytes::from_static(b"at last")))
+    }
+
+    async fn response_body(&mut self) -> Result<Option<Bytes>, BodyError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_body_takes_to_come_is_not_the_runners() {
+    let runner = asking(&[Info::ReqBody]);
+    let host = Host::of(&runner);
+    let begun = Instant::now();
+    host.call_with(&conf("a"), &mut SlowBody).await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 1000);
+
+    let runner = FakeRunner::calling(|mut peer, _| async move {
+        peer.ask(Info::ReqBody).await;
+        std::future::pending::<()>().await;
+        peer
+    });
+    let host = Host::of(&runner);
+    let begun = Instant::now();
+    let failure = host.call_with(&conf("a"), &mut SlowBody).await.unwrap_err();
+    assert_eq!(failure.kind(), "timeout");
+    assert_eq!(begun.elapsed().as_secs(), 1060, "the runner had its 60 s");
 }
 
 #[tokio::test]

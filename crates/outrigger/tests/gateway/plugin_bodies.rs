@@ -1,6 +1,8 @@
 //! How much of a body plugins get to see, and that it reaches the other side
 //! whole in any case.
 
+use std::time::Duration;
+
 use outrigger_a6::extra_info::{self, Info};
 use outrigger_a6::http_req_call::{Action, Rewrite};
 use outrigger_a6::{RpcType, http_resp_call};
@@ -344,17 +346,21 @@ fn a_response_that_no_plugin_asks_for_is_not_held_back() {
 }
 
 #[test]
-fn a_call_that_times_out_while_it_waits_for_the_body_leaves_it_whole() {
+fn a_client_that_takes_its_time_with_its_body_does_not_take_the_runners() {
+    const LIMIT: u64 = 300;
     let upstream = Upstream::echo();
-    let lenient = json!({"allow_degradation": true, "timeout": 200});
-    let (runner, gateway) = through(&upstream, "ext-plugin-pre-req", lenient);
-    runner.always(
-        RpcType::HttpReqCall,
-        Answer::new().ask(Info::ReqBody).reply(),
-    );
+    let strict = json!({"timeout": LIMIT});
+    let (runner, gateway) = through(&upstream, "ext-plugin-pre-req", strict);
+    assert_eq!(post(&gateway, &PARTS), [200, 200]);
+    runner.always(RpcType::HttpReqCall, asking(Info::ReqBody).reply());
+    let calls = runner.received_of(RpcType::HttpReqCall).len();
     let mut client = gateway.client().connection();
     client.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
-    gateway.wait_log("a call to the runner failed");
+    outrigger_harness::eventually("the runner is called", || {
+        runner.received_of(RpcType::HttpReqCall).len() > calls
+    });
+    std::thread::sleep(Duration::from_millis(2 * LIMIT));
     client.write(b"67890");
     assert_eq!(client.read_response("POST").text(), "1234567890");
+    assert_eq!(answers(&runner, 0), [text("1234567890"), None]);
 }

@@ -35,7 +35,9 @@ impl ExtPlugin {
                 Ok(Decision::Continue) => {}
                 Ok(Decision::Rewrite(rewrite)) => rewrite.apply(exchange),
                 Ok(Decision::Stop(Stop { response, context })) => {
-                    exchange.context = context.unwrap_or_else(|| mem::take(&mut exchange.context));
+                    if let Some(context) = context {
+                        exchange.context = context;
+                    }
                     return Ok(Flow::Respond(response));
                 }
                 Err(failure) => match self.failed(step, &failure) {

@@ -48,6 +48,6 @@ pub use processes::{Process, Signal};
 pub use program::{Exit, Program, Running};
 pub use tls::{Authority, Certified, Secured, TlsServer};
 pub use traffic::{Tally, Traffic};
-pub use upstream::{RawConnection, Received, Upstream};
+pub use upstream::{Deaf, RawConnection, Received, Upstream};
 pub use wait::{eventually, until};
 pub use wire::WireError;

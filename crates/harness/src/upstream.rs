@@ -1,6 +1,7 @@
 //! Upstreams for the gateway to talk to: one that echoes, and one that a test
 //! scripts byte by byte.
 
+mod deaf;
 mod echo;
 mod received;
 
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+pub use deaf::Deaf;
 pub use received::{RawConnection, Received};
 
 use crate::tls::TlsServer;

@@ -245,6 +245,7 @@ fn proxy_settings(
         max_head: settings.client.max_header_size,
         max_line: settings.client.max_header_line,
         head_timeout: settings.client.header_timeout,
+        idle_timeout: settings.client.keepalive_timeout,
         body_timeout: settings.client.body_timeout,
         send_timeout: settings.client.send_timeout,
         show_upstream_status: settings.show_upstream_status,

@@ -138,6 +138,7 @@ fn settings() -> Settings {
         max_head: 32 << 10,
         max_line: 8 << 10,
         head_timeout: WAIT,
+        idle_timeout: WAIT,
         body_timeout: WAIT,
         send_timeout: WAIT,
         show_upstream_status: false,

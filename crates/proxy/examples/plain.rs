@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         max_head: 32 << 10,
         max_line: 8 << 10,
         head_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_secs(60),
         body_timeout: Duration::from_secs(60),
         send_timeout: Duration::from_secs(10),
         show_upstream_status: false,

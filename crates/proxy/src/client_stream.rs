@@ -17,7 +17,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::finish::Outgoing;
-use crate::limits::{LINGER, LINGER_CHUNK, LINGER_IDLE};
+use crate::head_limit::Awaited;
+use crate::head_watch::HeadWatch;
+use crate::limits::{HEAD_CHUNK, LINGER, LINGER_CHUNK, LINGER_IDLE};
 
 /// Whether a request's body is left unread: more of it may come after the
 /// response. Clones are the same.
@@ -27,6 +29,10 @@ pub(crate) struct Unread(Rc<Cell<bool>>);
 impl Unread {
     pub(crate) fn set(&self, unread: bool) {
         self.0.set(unread);
+    }
+
+    pub(crate) fn get(&self) -> bool {
+        self.0.get()
     }
 }
 
@@ -38,6 +44,20 @@ pub(crate) struct ClientStream {
     unread: Unread,
     outgoing: Rc<Outgoing>,
     lingering: Option<Linger>,
+    awaited: Awaited,
+    watch: HeadWatch,
+    ambiguous: Ambiguous,
+}
+
+/// Whether the head that came last has both `Content-Length` and
+/// `Transfer-Encoding`. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Ambiguous(Rc<Cell<bool>>);
+
+impl Ambiguous {
+    pub(crate) fn get(&self) -> bool {
+        self.0.get()
+    }
 }
 
 /// A socket that is closed while the peer still sends answers with a reset,
@@ -54,6 +74,7 @@ impl ClientStream {
         send_timeout: Duration,
         unread: Unread,
         outgoing: Rc<Outgoing>,
+        awaited: Awaited,
     ) -> Self {
         ClientStream {
             io: TokioIo::new(stream),
@@ -62,7 +83,35 @@ impl ClientStream {
             unread,
             outgoing,
             lingering: None,
+            awaited,
+            watch: HeadWatch::default(),
+            ambiguous: Ambiguous::default(),
         }
+    }
+
+    /// What is seen in heads that come.
+    pub(crate) fn ambiguous(&self) -> Ambiguous {
+        self.ambiguous.clone()
+    }
+
+    /// Reads while a head is waited for, and looks at it.
+    fn poll_read_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+        round: u64,
+    ) -> Poll<io::Result<()>> {
+        let mut chunk = [MaybeUninit::uninit(); HEAD_CHUNK];
+        let room = buf.remaining().min(HEAD_CHUNK);
+        let mut chunk = ReadBuf::uninit(&mut chunk[..room]);
+        ready!(Pin::new(self.io.inner_mut()).poll_read(cx, &mut chunk))?;
+        let read = chunk.filled();
+        if !read.is_empty() {
+            self.awaited.heard();
+            self.ambiguous.0.set(self.watch.read(round, read));
+        }
+        buf.put_slice(read);
+        Poll::Ready(Ok(()))
     }
 
     fn in_time<T>(
@@ -137,7 +186,10 @@ impl Read for ClientStream {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        match self.awaited.round() {
+            Some(round) => self.poll_read_head(cx, buf, round),
+            None => Pin::new(&mut self.io).poll_read(cx, buf),
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 
 use crate::client_stream::{ClientStream, Unread};
 use crate::finish::Outgoing;
-use crate::handler;
-use crate::head_limit::HeadLimit;
+use crate::handler::{self, Seen};
+use crate::head_limit::{HeadLimit, Limits};
 use crate::worker::Worker;
 
 pub(crate) async fn serve(
@@ -32,12 +32,16 @@ pub(crate) async fn serve(
         .any(|range| range.contains(peer.ip()));
     let client = Rc::new(Client::new(peer, local, "http", number, trusted));
     let mut member = worker.drain.join(number);
-    let mut head_limit = HeadLimit::new();
     let settings = &worker.settings;
+    let mut head_limit = HeadLimit::new(Limits {
+        head: settings.head_timeout,
+        idle: settings.idle_timeout,
+    });
     let mut builder = http1::Builder::new();
     builder
         .timer(head_limit.timer())
         .header_read_timeout(settings.head_timeout)
+        .keep_alive(!settings.idle_timeout.is_zero())
         .max_buf_size(settings.max_head.max(MIN_BUFFER))
         .max_header_size(settings.max_head);
     let unread = Unread::default();
@@ -47,10 +51,16 @@ pub(crate) async fn serve(
         settings.send_timeout,
         unread.clone(),
         Rc::clone(&outgoing),
+        head_limit.awaited(),
     );
+    let ambiguous = stream.ambiguous();
     let service = service_fn(|request| {
         let (client, worker) = (Rc::clone(&client), Rc::clone(&worker));
-        handler::handle(request, client, worker, &unread, &outgoing)
+        let seen = Seen {
+            unread: &unread,
+            ambiguous: &ambiguous,
+        };
+        handler::handle(request, client, worker, seen, &outgoing)
     });
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut told = false;

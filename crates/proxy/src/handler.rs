@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use http::{HeaderName, HeaderValue, Request, header, request};
 use http_body::Body as _;
@@ -15,8 +16,9 @@ use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::snapshot::MatchedRoute;
 
 use crate::client_body;
-use crate::client_stream::Unread;
+use crate::client_stream::{Ambiguous, Unread};
 use crate::finish::{self, Outgoing, Underway};
+use crate::limits::DRAIN_PARTS;
 use crate::trace;
 use crate::upstream;
 use crate::worker::Worker;
@@ -24,6 +26,7 @@ use crate::worker::Worker;
 const SERVER: HeaderValue = HeaderValue::from_static("outrigger");
 const SERVER_AND_VERSION: HeaderValue =
     HeaderValue::from_static(concat!("outrigger/", env!("CARGO_PKG_VERSION")));
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const UPSTREAM_STATUS: HeaderName = HeaderName::from_static("x-apisix-upstream-status");
 
 /// Answers one request; whatever goes wrong becomes a response.
@@ -31,23 +34,28 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
     client: Rc<Client>,
     worker: Rc<Worker>,
-    unread: &Unread,
+    seen: Seen<'_>,
     outgoing: &Rc<Outgoing>,
 ) -> Result<http::Response<Body>, Infallible> {
     outgoing.next().await;
     let serving = worker.metrics.request();
-    let mut response = match receive(request, client, &worker, unread) {
+    let mut response = match receive(request, client, &worker, seen) {
         Ok(exchange) => {
             let mut underway = Underway::new(exchange, outgoing);
             underway.timed = outgoing.is_logged();
             let answer = answer(&mut underway, &worker).await;
             let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+            if seen.unread.get() && !drain(&mut underway, seen.unread) {
+                response.headers.insert(header::CONNECTION, CLOSE);
+            }
             response.body = underway.respond(response.status, response.body);
             response
         }
         Err(refused) => {
             let Refused { refusal, head } = *refused;
             let mut response = refusal.response();
+            // Where this request ends may be in doubt.
+            response.headers.insert(header::CONNECTION, CLOSE);
             response.body = outgoing.refuse(head, response.status, response.body);
             response
         }
@@ -69,6 +77,36 @@ pub(crate) async fn handle(
     Ok(answer)
 }
 
+/// What is known of a request's bytes beside what the HTTP library tells.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) unread: &'a Unread,
+    pub(crate) ambiguous: &'a Ambiguous,
+}
+
+/// Reads what has come of a body that nobody wanted. True if that was all, so
+/// that the connection can be kept.
+fn drain(exchange: &mut Exchange, unread: &Unread) -> bool {
+    // Its body comes only if it is asked for.
+    if exchange.headers.contains_key(header::EXPECT) {
+        return false;
+    }
+    let Body::Stream(stream) = &mut exchange.body else {
+        return false;
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..DRAIN_PARTS {
+        let part = stream.as_mut().poll_frame(&mut cx);
+        if !unread.get() {
+            return true;
+        }
+        if !matches!(part, Poll::Ready(Some(Ok(_)))) {
+            break;
+        }
+    }
+    false
+}
+
 /// A request that is not served.
 struct Refused {
     refusal: Refusal,
@@ -79,12 +117,12 @@ fn receive(
     request: Request<Incoming>,
     client: Rc<Client>,
     worker: &Worker,
-    unread: &Unread,
+    seen: Seen<'_>,
 ) -> Result<Exchange, Box<Refused>> {
     let (mut head, incoming) = request.into_parts();
-    unread.set(!incoming.is_end_stream());
+    seen.unread.set(!incoming.is_end_stream());
     client.requests.set(client.requests.get() + 1);
-    match check(&client, &mut head, incoming, worker, unread) {
+    match check(&client, &mut head, incoming, worker, seen) {
         Ok((checked, body, length)) => {
             let engine = Rc::clone(&worker.engine);
             let mut exchange = Exchange::of_checked(client, engine, head, checked, body);
@@ -103,10 +141,14 @@ fn check(
     head: &mut request::Parts,
     incoming: Incoming,
     worker: &Worker,
-    unread: &Unread,
+    seen: Seen<'_>,
 ) -> Result<(Checked, Body, RequestLength), Refusal> {
     let length = check_lines(head, worker.settings.max_line)?;
-    let (body, received) = client_body::receive(incoming, &worker.settings, unread)?;
+    let (body, received) = client_body::receive(incoming, &worker.settings, seen.unread)?;
+    if seen.ambiguous.get() && head.headers.contains_key(header::TRANSFER_ENCODING) {
+        let both = "there are both Content-Length and Transfer-Encoding";
+        return Err(Refusal::BadRequest(both.into()));
+    }
     let checked = Checked::new(client, head)?;
     let length = RequestLength {
         head: length,

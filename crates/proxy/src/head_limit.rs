@@ -1,4 +1,5 @@
-//! The time limit for a request's head, as the HTTP library wants it kept.
+//! The time limit for a request's head, as the HTTP library wants it kept, and
+//! for the wait between two requests, of which the library knows nothing.
 //!
 //! The library asks for a sleep whenever it begins to wait for a head, and
 //! drops it when the head has come. Here a sleep is only a note of when it is
@@ -19,18 +20,39 @@ use crate::alarm::Alarm;
 pub(crate) struct HeadLimit {
     due: Arc<Due>,
     alarm: Alarm,
+    limits: Limits,
+    /// When the head of the latest round was seen to have begun.
+    begun: (u64, Instant),
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// For a head, from its first byte on.
+    pub(crate) head: Duration,
+    /// To begin with another.
+    pub(crate) idle: Duration,
 }
 
 impl HeadLimit {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let begun = tokio::time::Instant::now();
         HeadLimit {
             due: Arc::new(Due {
                 begun: begun.into(),
                 after: AtomicU64::new(NEVER),
+                round: AtomicU64::new(0),
+                heard: AtomicU64::new(0),
             }),
             alarm: Alarm::new(begun),
+            limits,
+            begun: (0, begun.into()),
         }
+    }
+
+    /// What whoever reads from the client is to be given.
+    pub(crate) fn awaited(&self) -> Awaited {
+        Awaited(Arc::clone(&self.due))
     }
 
     /// What the HTTP library is to be given.
@@ -44,10 +66,46 @@ impl HeadLimit {
         let Some(due) = self.due.get() else {
             return Poll::Pending;
         };
-        self.alarm.set(due.into());
+        let at = self.limit(due);
+        self.alarm.set(at.into());
         ready!(self.alarm.poll(cx));
         self.due.after.store(OVER, Ordering::Relaxed);
         Poll::Ready(())
+    }
+
+    /// When the wait that the library wants to end at `due` is to end.
+    fn limit(&mut self, due: Instant) -> Instant {
+        let round = self.due.round.load(Ordering::Relaxed);
+        if round == FIRST {
+            return due;
+        }
+        if self.due.heard.load(Ordering::Relaxed) != round {
+            return due - self.limits.head + self.limits.idle;
+        }
+        if self.begun.0 != round {
+            self.begun = (round, tokio::time::Instant::now().into());
+        }
+        self.begun.1 + self.limits.head
+    }
+}
+
+/// The first wait: a client that has connected has no reason to be idle.
+const FIRST: u64 = 1;
+
+/// Tells whoever reads whether what comes is a request's head.
+pub(crate) struct Awaited(Arc<Due>);
+
+impl Awaited {
+    /// The number of the wait for a head, if one is waited for.
+    pub(crate) fn round(&self) -> Option<u64> {
+        let waiting = self.0.after.load(Ordering::Relaxed) != NEVER;
+        waiting.then(|| self.0.round.load(Ordering::Relaxed))
+    }
+
+    /// Something of the head has come.
+    pub(crate) fn heard(&self) {
+        let round = self.0.round.load(Ordering::Relaxed);
+        self.0.heard.store(round, Ordering::Relaxed);
     }
 }
 
@@ -57,6 +115,10 @@ struct Due {
     begun: Instant,
     /// Nanoseconds after `begun`, or one of the two below.
     after: AtomicU64,
+    /// Which wait this is, or was the last.
+    round: AtomicU64,
+    /// The last in which something came.
+    heard: AtomicU64,
 }
 
 /// No head is waited for.
@@ -70,6 +132,8 @@ impl Due {
         let after = at.saturating_duration_since(self.begun).as_nanos();
         let after = u64::try_from(after).unwrap_or(NEVER).max(OVER + 1);
         self.after.store(after, Ordering::Relaxed);
+        let round = self.round.load(Ordering::Relaxed);
+        self.round.store(round + 1, Ordering::Relaxed);
     }
 
     fn get(&self) -> Option<Instant> {
@@ -135,10 +199,39 @@ mod tests {
         sleep.as_mut().poll(&mut cx).is_ready()
     }
 
+    const LIMITS: Limits = Limits {
+        head: Duration::from_secs(9),
+        idle: Duration::from_secs(20),
+    };
+
+    /// How long a wait takes that the library begins now, if something comes
+    /// after `heard` seconds.
+    async fn wait(limit: &mut HeadLimit, heard: Option<u64>) -> u64 {
+        let timer = limit.timer();
+        let begun = timer.now();
+        let _sleep = timer.sleep(LIMITS.head);
+        if let Some(heard) = heard {
+            tokio::time::advance(Duration::from_secs(heard)).await;
+            limit.awaited().heard();
+        }
+        poll_fn(|cx| limit.poll_overdue(cx)).await;
+        (timer.now() - begun).as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_has_a_limit_of_its_own() {
+        let mut limit = HeadLimit::new(LIMITS);
+        assert_eq!(wait(&mut limit, None).await, 9, "the first has to come");
+        assert_eq!(wait(&mut limit, None).await, 20);
+        // From the first byte on, it is a head.
+        assert_eq!(wait(&mut limit, Some(15)).await, 15 + 9);
+        assert_eq!(wait(&mut limit, Some(0)).await, 9);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_head_is_overdue_when_its_own_sleep_is_over() {
         let second = Duration::from_secs(1);
-        let mut limit = HeadLimit::new();
+        let mut limit = HeadLimit::new(LIMITS);
         let timer = limit.timer();
         let begun = timer.now();
         drop(timer.sleep(second));
@@ -148,9 +241,10 @@ mod tests {
 
         let mut sleep = timer.sleep(2 * second);
         timer.reset(&mut sleep, begun + 9 * second);
+        limit.awaited().heard();
         assert!(!is_over(&mut sleep));
         poll_fn(|cx| limit.poll_overdue(cx)).await;
-        assert_eq!((timer.now() - begun).as_secs(), 9);
+        assert_eq!((timer.now() - begun).as_secs(), 5 + 9);
         assert!(is_over(&mut sleep));
     }
 }

@@ -16,6 +16,7 @@ mod drain;
 mod finish;
 mod handler;
 mod head_limit;
+mod head_watch;
 pub mod limits;
 mod listener;
 mod sent;

@@ -57,6 +57,14 @@ pub const COPY_PART: usize = 4 << 10;
 /// request's head.
 pub const IDLE_SEND_BUFFER: usize = 4 << 10;
 
+/// Bytes that are read from a client at once while its request's head is
+/// waited for.
+pub const HEAD_CHUNK: usize = 8 << 10;
+
+/// Parts of a request's body that nobody wanted that are read at most, in the
+/// hope that they are all of it and the connection can be kept.
+pub const DRAIN_PARTS: usize = 4;
+
 /// How long a connection that is closed is read from at most, so that the
 /// client can take its response (nginx's `lingering_time`).
 pub const LINGER: Duration = Duration::from_secs(30);

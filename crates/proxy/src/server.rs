@@ -34,8 +34,10 @@ pub struct Settings {
     pub max_head: usize,
     /// Longest line of a request head, its end not counted, in bytes.
     pub max_line: usize,
-    /// For a request's head to come whole, or for an idle connection.
+    /// For a request's head to come whole.
     pub head_timeout: Duration,
+    /// Between two requests; zero: a connection serves but one.
+    pub idle_timeout: Duration,
     /// Between two parts of a request's body.
     pub body_timeout: Duration,
     /// For a client to take the next part of a response.

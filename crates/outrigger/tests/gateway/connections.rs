@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use outrigger_harness::{Client, Gateway, RawConnection, Upstream, eventually, together};
 use serde_json::{Value, json};
@@ -287,4 +288,32 @@ fn an_idle_timeout_of_zero_is_none() {
         gateway.get("/hello").send();
     }
     assert_eq!(upstream.accepted(), 1);
+}
+
+#[test]
+fn an_idle_client_is_kept_for_so_long_and_no_longer() {
+    let upstream = Upstream::echo();
+    let gateway = |http: &str| {
+        let config = format!("nginx_config: {{http: {{{http}}}}}");
+        let routes = routes([route("/*", nodes(&[&upstream]))]);
+        gateway().config(config).routes(routes).start()
+    };
+    // Longer than a head may take.
+    let patient = gateway("client_header_timeout: 1s, keepalive_timeout: 60s");
+    let mut connection = patient.client().connection();
+    connection.get("/hello").send();
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(connection.get("/hello").send().status, 200);
+    // But a head that has begun has to end.
+    connection.write(b"GET / HTTP/1.1\r\n");
+    connection.read_to_end();
+    let impatient = gateway("keepalive_timeout: 1s");
+    let mut connection = impatient.client().connection();
+    assert_eq!(connection.get("/hello").send().header("connection"), None);
+    assert_eq!(connection.read_to_end(), b"");
+    let forgetful = gateway("keepalive_timeout: 0");
+    let mut connection = forgetful.client().connection();
+    let response = connection.get("/hello").send();
+    assert_eq!(response.header("connection"), Some("close"));
+    assert_eq!(connection.read_to_end(), b"");
 }

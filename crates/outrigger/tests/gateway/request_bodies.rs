@@ -189,6 +189,36 @@ fn an_upstream_may_answer_before_it_has_the_body() {
 }
 
 #[test]
+fn a_client_is_told_that_its_connection_ends_because_of_a_body_that_nobody_read() {
+    let gateway = gateway().routes("routes: []").start();
+    let answer = |request: &str| {
+        let mut connection = gateway.client().connection();
+        connection.write(request.as_bytes());
+        let response = connection.read_response("POST");
+        assert_eq!(response.status, 404);
+        response.header("connection").map(str::to_owned)
+    };
+    let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+    let close = Some("close".to_owned());
+    assert_eq!(
+        answer(&format!("{head}Content-Length: 10\r\n\r\nhalf ")),
+        close
+    );
+    let waits = "Expect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+    assert_eq!(answer(&format!("{head}{waits}")), close);
+    // What is there already costs nothing to read.
+    let whole = "Content-Length: 4\r\n\r\nbody";
+    assert_eq!(answer(&format!("{head}{whole}")), None);
+    let mut connection = gateway.client().connection();
+    for _ in 0..3 {
+        assert_eq!(
+            connection.request("POST", "/").body("body").send().status,
+            404
+        );
+    }
+}
+
+#[test]
 fn an_early_answer_waits_for_a_client_that_first_sends_everything() {
     let gateway = gateway()
         .config("nginx_config: {http: {client_max_body_size: 1k}}")

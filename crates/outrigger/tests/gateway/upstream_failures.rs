@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use outrigger_harness::{ClientError, Gateway, Upstream, eventually};
+use outrigger_harness::{ClientError, Deaf, Gateway, Upstream, eventually};
 use serde_json::{Value, json};
 
 use crate::support::{error_msg, gateway, gateway_to, nodes, route, routes, timeout, with};
@@ -172,6 +172,40 @@ fn a_silent_upstream_is_a_gateway_timeout() {
     eventually("its connection is given up", || {
         upstream.open_connections() == 0
     });
+}
+
+#[test]
+fn an_upstream_that_does_not_take_connections_is_a_gateway_timeout() {
+    let deaf = Deaf::new();
+    let gateway = gateway_to_all(with(json!({"nodes": {(deaf.node()): 1}}), timeout(0.3)));
+    let response = gateway.get("/").send();
+    assert_eq!(response.status, 504);
+    let message = "504 Gateway Timeout: the upstream did not answer in time";
+    assert_eq!(error_msg(&response), message);
+    assert_eq!(gateway.post("/").body("x").send().status, 504);
+}
+
+#[test]
+fn a_node_that_does_not_take_connections_gives_way_to_another() {
+    let (deaf, sane) = (Deaf::new(), Upstream::echo());
+    let all = json!({"nodes": {(deaf.node()): 1, (sane.node()): 1}});
+    let gateway = gateway_to_all(with(all, timeout(0.3)));
+    // Nothing was sent, so whatever the request is can go to the other.
+    for _ in 0..3 {
+        assert_eq!(gateway.post("/echo").body("x").send().text(), "x");
+    }
+}
+
+#[test]
+fn a_response_that_is_known_to_break_off_is_a_bad_gateway() {
+    for broken in [
+        &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhalf\r\n"[..],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf, and more\r\n",
+    ] {
+        let upstream = saying(broken);
+        let response = gateway_to(&upstream).get("/").send();
+        assert_eq!(response.status, 502, "{}", broken.escape_ascii());
+    }
 }
 
 #[test]

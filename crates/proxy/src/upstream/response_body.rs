@@ -27,7 +27,7 @@ pub(crate) struct ResponseBody {
     home: Home,
 }
 
-/// A body of which nothing can be read: its head may still be taken back.
+/// A body that breaks off at once: its head may still be taken back.
 pub(crate) struct Broken(pub(crate) BodyError);
 
 impl ResponseBody {
@@ -44,7 +44,7 @@ impl ResponseBody {
     /// is free before the client has read it.
     ///
     /// # Errors
-    /// The body breaks off, or its framing does, before any of it.
+    /// The body breaks off, or its framing does, in what has come with the head.
     pub(crate) fn into_body(mut self) -> Result<Body, Broken> {
         let mut early: Option<Bytes> = None;
         // Whoever reads the rest is to be woken for it.
@@ -61,8 +61,9 @@ impl ResponseBody {
                     });
                 }
                 Poll::Ready(None) => break,
-                Poll::Ready(Some(Err(error))) if early.is_none() => return Err(Broken(error)),
-                // Trailers or an error: told in their turn.
+                // Nothing has been sent to the client yet.
+                Poll::Ready(Some(Err(error))) => return Err(Broken(error)),
+                // Trailers: told in their turn.
                 Poll::Ready(Some(next)) => return Ok(self.streamed(early, Some(next))),
                 Poll::Pending => return Ok(self.streamed(early, None)),
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use outrigger_admin as admin;
 use outrigger_config::{MetricsExport, Settings, Tracing};
+use outrigger_model::Trust;
 use outrigger_telemetry::metrics::Metrics;
 use outrigger_telemetry::trace::{self, Endpoint, Exporting, Tracer};
 
@@ -36,10 +37,11 @@ impl Observability {
     pub(crate) fn new(settings: &Settings, workers: usize) -> Result<Self, Failure> {
         let metrics = Metrics::new(workers);
         let export = settings.metrics.as_ref().map(bind).transpose()?.flatten();
+        let trust = &settings.upstream_trust;
         let mut tracer = None;
         let mut exporting = None;
         if let Some(settings) = &settings.tracing {
-            let traces = trace_settings(settings)?;
+            let traces = trace_settings(settings, trust)?;
             tracing::info!("traces: sent to {}", traces.endpoint);
             let (made, exporter) = Tracer::new(traces, &metrics);
             tracer = Some(made);
@@ -114,8 +116,12 @@ fn bind(export: &MetricsExport) -> Result<Option<(admin::server::Bound, String)>
     }
 }
 
-fn trace_settings(tracing: &Tracing) -> Result<trace::Settings, Failure> {
-    let endpoint = Endpoint::new(&tracing.otlp_endpoint, tracing.headers.clone());
+fn trace_settings(tracing: &Tracing, trust: &Trust) -> Result<trace::Settings, Failure> {
+    let trust = trace::Trust {
+        certificates: trust.certificates.clone(),
+        system: trust.system,
+    };
+    let endpoint = Endpoint::new(&tracing.otlp_endpoint, tracing.headers.clone(), &trust);
     let endpoint = endpoint.map_err(|error| format!("outrigger.tracing.otlp_endpoint: {error}"))?;
     Ok(trace::Settings {
         endpoint,

@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use outrigger_telemetry::metrics::{CallCost, Metrics, Outcome};
-use outrigger_telemetry::trace::{Context, Endpoint, Incoming, Settings, Tracer};
+use outrigger_telemetry::trace::{Context, Endpoint, Incoming, Settings, Tracer, Trust};
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -87,7 +87,12 @@ fn settings(collector: SocketAddr) -> Settings {
     let secret = ("authorization", "Bearer secret");
     let headers = vec![(secret.0.parse().unwrap(), secret.1.parse().unwrap())];
     Settings {
-        endpoint: Endpoint::new(&format!("http://{collector}/otlp"), headers).unwrap(),
+        endpoint: Endpoint::new(
+            &format!("http://{collector}/otlp"),
+            headers,
+            &Trust::default(),
+        )
+        .unwrap(),
         sample_ratio: 1.0,
         service_name: "gateway".to_owned(),
         resource: vec![("deployment.environment".to_owned(), "test".to_owned())],

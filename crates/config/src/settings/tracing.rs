@@ -13,8 +13,8 @@ use crate::limits;
 /// Which requests are traced, and who is told.
 #[derive(Clone, PartialEq)]
 pub struct Tracing {
-    /// The collector's base URL, to which OTLP adds `/v1/traces`: `http`, a
-    /// host, no credentials.
+    /// The collector's base URL, to which OTLP adds `/v1/traces`: `http` or
+    /// `https`, a host, no credentials.
     pub otlp_endpoint: String,
     /// Header fields for the collector. Their values may be secrets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -90,14 +90,11 @@ pub(super) fn read(at: &At<'_>) -> Option<Tracing> {
 fn read_endpoint(at: &At<'_>) -> Option<String> {
     let text = at.string()?;
     let wrong = match text.parse::<Uri>() {
-        Ok(url) if url.scheme() == Some(&Scheme::HTTPS) => {
-            "only http:// is supported: let a collector beside the gateway pass traces on"
-        }
         Ok(url) if url.authority().is_some_and(|at| at.as_str().contains('@')) => {
             "credentials do not belong into the URL: put them into `headers`"
         }
         Ok(url)
-            if url.scheme() == Some(&Scheme::HTTP)
+            if (url.scheme() == Some(&Scheme::HTTP) || url.scheme() == Some(&Scheme::HTTPS))
                 && url.host().is_some_and(|host| !host.is_empty())
                 && url.query().is_none() =>
         {

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use outrigger_a6::http_req_call::{Action, Request, Response, Rewrite};
 use outrigger_a6::{RpcType, http_resp_call};
-use outrigger_harness::{Gateway, GatewayBuilder, Upstream, until};
+use outrigger_harness::{Authority, Gateway, GatewayBuilder, TlsServer, Upstream, until};
 use outrigger_testkit::{Answer, frame};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -20,16 +20,31 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENTS_SPAN: &str = "00f067aa0ba902b7";
 
 /// A server that takes what a collector is sent.
-struct Collector(Upstream);
+struct Collector {
+    server: Upstream,
+    scheme: &'static str,
+}
 
 impl Collector {
     fn start() -> Self {
-        Collector(Upstream::echo())
+        Collector {
+            server: Upstream::echo(),
+            scheme: "http",
+        }
+    }
+
+    /// One that is asked over TLS, with a certificate of this authority.
+    fn secure(authority: &Authority) -> Self {
+        let certified = authority.certify("127.0.0.1");
+        Collector {
+            server: Upstream::tls_echo(&TlsServer::new(&certified)),
+            scheme: "https",
+        }
     }
 
     /// All spans so far.
     fn spans(&self) -> Vec<Span> {
-        let requests = self.0.requests().into_iter().map(|request| {
+        let requests = self.server.requests().into_iter().map(|request| {
             assert_eq!((&*request.method, &*request.uri), ("POST", "/v1/traces"));
             ExportTraceServiceRequest::decode(&*request.body).expect("protobuf")
         });
@@ -50,7 +65,7 @@ impl Collector {
     /// A gateway that tells it all, after this many milliseconds.
     fn gateway(&self, runner: &Scripted, interval: u64, more: Value) -> GatewayBuilder {
         let tracing = json!({
-            "otlp_endpoint": format!("http://{}", self.0.address()),
+            "otlp_endpoint": format!("{}://{}", self.scheme, self.server.address()),
             "interval": interval,
         });
         let runtime_dir = runner.path().parent().expect("it has a folder").to_owned();
@@ -329,4 +344,31 @@ fn what_waits_is_sent_when_the_gateway_stops() {
     let exit = gateway.stop();
     assert!(exit.status.success(), "{exit:?}");
     assert_eq!(collector.spans().len(), 3);
+}
+
+#[test]
+fn a_collector_over_tls_is_told_if_it_is_trusted() {
+    let (upstream, runner) = (Upstream::echo(), silent());
+    let (trusted, stranger) = (Authority::new(), Authority::new());
+    let listen = json!([{"ip": "127.0.0.1", "port": 0}]);
+    let ssl = json!({"enable": false, "ssl_trusted_certificate": "ca.pem"});
+    let start = |collector: &Collector| {
+        collector
+            .gateway(&runner, 50, json!({}))
+            .file("ca.pem", trusted.certificate())
+            .config(json!({"apisix": {"node_listen": listen, "ssl": ssl}}))
+            .routes(everywhere(&upstream))
+            .start()
+    };
+    let collector = Collector::secure(&trusted);
+    let gateway = start(&collector);
+    traced_get(&gateway);
+    assert_eq!(collector.wait(3).len(), 3);
+
+    let collector = Collector::secure(&stranger);
+    let gateway = start(&collector);
+    traced_get(&gateway);
+    let line = gateway.wait_log("spans could not be sent to https://127.0.0.1:");
+    assert!(line.contains("certificate"), "{line}");
+    assert!(collector.spans().is_empty());
 }

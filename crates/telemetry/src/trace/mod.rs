@@ -16,6 +16,7 @@ mod queue;
 mod sample;
 mod send;
 mod span;
+mod tls;
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -24,8 +25,9 @@ use std::sync::Arc;
 
 pub use context::{Context, SpanId, TraceId, Traceparent};
 pub use export::{Exporter, Exporting};
-pub use send::Endpoint;
+pub use send::{BadEndpoint, Endpoint};
 pub use span::{CallSpan, RequestSpan, Value};
+pub use tls::Trust;
 
 use queue::Queue;
 use sample::Ratio;

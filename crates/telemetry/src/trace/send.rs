@@ -10,13 +10,17 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::tls::{Tls, Trust};
 use crate::limits::COLLECTOR_ANSWER;
 
 /// Where a collector takes traces, and what it is to be sent along.
 #[derive(Clone)]
 pub struct Endpoint {
+    /// Some where it is asked over TLS.
+    tls: Option<Tls>,
     authority: Authority,
     path: PathAndQuery,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -31,29 +35,35 @@ pub enum BadEndpoint {
     /// It has a user and perhaps a password in it.
     #[error("credentials do not belong into the URL: put them into a header")]
     Credentials,
-    /// The collector would have to be asked over TLS.
-    #[error("only http:// is supported: let a collector beside the gateway pass traces on")]
-    Tls,
+    /// Its host cannot be in a certificate.
+    #[error("the host cannot be in a certificate")]
+    Host,
 }
 
 impl Endpoint {
     /// The endpoint at `base`, to which `/v1/traces` is added as OTLP says.
-    /// `headers` are sent with every batch; they may be secrets.
+    /// `headers` are sent with every batch; they may be secrets. For an `https`
+    /// URL the collector's certificate must be vouched for by one of `trust`.
     ///
     /// # Errors
     /// [`BadEndpoint`]
-    pub fn new(base: &str, headers: Vec<(HeaderName, HeaderValue)>) -> Result<Self, BadEndpoint> {
+    pub fn new(
+        base: &str,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        trust: &Trust,
+    ) -> Result<Self, BadEndpoint> {
         let url: Uri = base.parse().map_err(|_| BadEndpoint::NoUrl)?;
         let authority = url.authority().ok_or(BadEndpoint::NoUrl)?.clone();
-        if url.scheme() == Some(&Scheme::HTTPS) {
-            return Err(BadEndpoint::Tls);
-        }
         if authority.as_str().contains('@') {
             return Err(BadEndpoint::Credentials);
         }
-        if url.scheme() != Some(&Scheme::HTTP) || authority.host().is_empty() {
+        let secure = url.scheme() == Some(&Scheme::HTTPS);
+        if !(secure || url.scheme() == Some(&Scheme::HTTP)) || authority.host().is_empty() {
             return Err(BadEndpoint::NoUrl);
         }
+        let host = bare(authority.host());
+        let tls = secure.then(|| Tls::new(host, trust).ok_or(BadEndpoint::Host));
+        let tls = tls.transpose()?;
         let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
         let path = path.parse().map_err(|_| BadEndpoint::NoUrl)?;
         let mut headers = headers;
@@ -61,6 +71,7 @@ impl Endpoint {
             value.set_sensitive(true);
         }
         Ok(Endpoint {
+            tls,
             authority,
             path,
             headers,
@@ -100,12 +111,24 @@ impl Endpoint {
     }
 
     async fn exchange(&self, body: Vec<u8>) -> Result<Bytes, NotSent> {
-        // As a URL has it, an IPv6 address stands in brackets.
-        let host = self.authority.host();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = self.authority.port_u16().unwrap_or(80);
-        let stream = TcpStream::connect((host, port)).await;
+        let usual = if self.tls.is_some() { 443 } else { 80 };
+        let port = self.authority.port_u16().unwrap_or(usual);
+        let stream = TcpStream::connect((bare(self.authority.host()), port)).await;
         let stream = stream.map_err(NotSent::Connect)?;
+        match &self.tls {
+            None => self.ask(stream, body).await,
+            Some(tls) => {
+                let stream = tls.connect(stream).await.map_err(NotSent::Connect)?;
+                self.ask(stream, body).await
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        body: Vec<u8>,
+    ) -> Result<Bytes, NotSent> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let asking = async move {
             let answer = sender.send_request(self.request(body)).await?;
@@ -138,8 +161,14 @@ impl fmt::Debug for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
+}
+
+/// A URL's host; there an address of IPv6 stands in brackets.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Why a batch did not get through.
@@ -173,14 +202,23 @@ impl NotSent {
 mod tests {
     use super::*;
 
+    fn nobody() -> Trust {
+        Trust {
+            certificates: Vec::new(),
+            system: false,
+        }
+    }
+
     #[test]
     fn the_path_of_traces_is_added() {
         for (base, shown) in [
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
             ("http://[::1]:4318/", "http://[::1]:4318/v1/traces"),
             ("http://a/otlp/", "http://a/otlp/v1/traces"),
+            ("https://a.test", "https://a.test/v1/traces"),
+            ("https://[::1]:1", "https://[::1]:1/v1/traces"),
         ] {
-            let endpoint = Endpoint::new(base, Vec::new()).unwrap();
+            let endpoint = Endpoint::new(base, Vec::new(), &nobody()).unwrap();
             assert_eq!(endpoint.to_string(), shown);
         }
     }
@@ -188,14 +226,14 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_is_refused() {
         for (base, error) in [
-            ("https://collector:4318", BadEndpoint::Tls),
+            ("https://a..b:4318", BadEndpoint::Host),
             ("http://user:secret@a:1", BadEndpoint::Credentials),
             ("127.0.0.1:4318", BadEndpoint::NoUrl),
             ("/v1/traces", BadEndpoint::NoUrl),
             ("ftp://x", BadEndpoint::NoUrl),
             ("", BadEndpoint::NoUrl),
         ] {
-            let refused = Endpoint::new(base, Vec::new()).unwrap_err();
+            let refused = Endpoint::new(base, Vec::new(), &nobody()).unwrap_err();
             assert_eq!(refused, error, "{base}");
         }
     }

@@ -34,3 +34,7 @@ pub(crate) const FAILURE_LOG_LINES: usize = 20;
 
 /// How long a response to a recorded frame may take.
 pub(crate) const RECORD_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a call may take where a scenario needs it to fail, in milliseconds:
+/// more than a busy machine needs for one that does not.
+pub(crate) const SHORT_CALL_MILLIS: u64 = 3000;

@@ -39,8 +39,17 @@ fn degraded(stage: &Stage<'_>) {
     assert_eq!((response.status, response.text()), (200, "goes on"));
 }
 
+/// A call waits for a runner that is gone, for as long as it may take.
+fn short_calls() -> Value {
+    json!({"timeout": {"call": limits::SHORT_CALL_MILLIS}})
+}
+
 fn exits_in_a_call(program: &Program, mode: Mode) {
-    let stage = Stage::new(program, mode);
+    let setting = Setting {
+        ext_plugin: short_calls(),
+        ..Setting::default()
+    };
+    let stage = Stage::with(program, mode, setting);
     let first = stage.runner();
     stage.plugins(&[("conf-fail", json!({"how": "exit"}))]);
     assert_eq!(stage.gateway.get("/").send().status, 503);
@@ -86,6 +95,7 @@ fn killed_and_back(program: &Program, mode: Mode) {
 
 fn absent(program: &Program, mode: Mode) {
     let setting = Setting {
+        ext_plugin: short_calls(),
         runner_absent: true,
         ..Setting::default()
     };

@@ -54,10 +54,10 @@ pub(crate) enum Pass {
     Probe,
 }
 
-/// Time in steps of 10 ms since the breaker was made, modulo 124 days.
+/// Time in steps of 100 ms since the breaker was made, modulo 3.4 years.
 type Ticks = u32;
 
-const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(100);
 const TICK_BITS: u32 = 30;
 const TICK_MASK: u32 = (1 << TICK_BITS) - 1;
 const COUNT_BITS: u32 = 16;
@@ -98,8 +98,10 @@ fn ticks(time: Duration) -> Ticks {
     (ticks & u128::from(TICK_MASK)) as Ticks
 }
 
+/// Other workers may be ahead of `now` by a little: then nothing has elapsed.
 fn elapsed(now: Ticks, since: Ticks) -> Ticks {
-    now.wrapping_sub(since) & TICK_MASK
+    let elapsed = now.wrapping_sub(since) & TICK_MASK;
+    if elapsed > TICK_MASK / 2 { 0 } else { elapsed }
 }
 
 impl State {

@@ -284,9 +284,9 @@ impl Prepared {
         } else {
             CloseReason::Failed
         });
-        let process = connection.process();
+        let from = (connection.process(), connection.encounter());
         let lifetime = runner.settings().conf_lifetime;
-        Ok(Token::new(answer?, process, asked_at, lifetime))
+        Ok(Token::new(answer?, from, asked_at, lifetime))
     }
 
     async fn ask(&self, connection: &mut Connection) -> Result<ConfToken, CallError> {
@@ -312,7 +312,7 @@ impl Prepared {
 impl Slot {
     fn usable(&self, now: Instant, target: &Target) -> Option<Token> {
         let token = **self.token.load().as_ref()?;
-        token.is_usable(now, target.process()).then_some(token)
+        (token.is_usable(now) && target.is_current(token.encounter())).then_some(token)
     }
 
     /// Puts another in the place of `token`, if that is still there.

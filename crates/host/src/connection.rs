@@ -24,7 +24,7 @@ use crate::buffered::Held;
 use crate::limits::{READ_AHEAD, SEND_BUFFER_DEFAULT};
 use crate::process::{Process, SocketFile};
 use crate::runner::Shared;
-use crate::target::Target;
+use crate::target::{Encounter, Target};
 use crate::{CallError, CloseReason, Event, Stage};
 
 /// One connection. Closed when dropped.
@@ -49,6 +49,7 @@ pub(crate) struct Connection {
     unread: bool,
     held: Held,
     process: Process,
+    encounter: Encounter,
     target: Arc<Target>,
     runner: Arc<Shared>,
     close_reason: CloseReason,
@@ -122,7 +123,7 @@ impl Connection {
         let (stream, process) = dial(target.socket(), is_allowed).await?;
         target.connection_opens();
         runner.event(Event::ConnectionOpened { pid: process.pid() });
-        runner.met(target, process);
+        let encounter = runner.met(target, process);
         Ok(Self {
             stream,
             decoder: FrameDecoder::new(),
@@ -137,6 +138,7 @@ impl Connection {
             unread: false,
             held: Held::nothing(runner.budget()),
             process,
+            encounter,
             target: Arc::clone(target),
             runner: Arc::clone(runner),
             close_reason: CloseReason::Cancelled,
@@ -147,9 +149,14 @@ impl Connection {
         self.process
     }
 
+    /// When its process was found.
+    pub(crate) fn encounter(&self) -> Encounter {
+        self.encounter
+    }
+
     /// Whether calls do not go any more to where it leads.
     pub(crate) fn is_outdated(&self) -> bool {
-        self.target.is_retired() || self.target.process() != Some(self.process)
+        self.target.is_retired() || !self.target.is_current(self.encounter)
     }
 
     pub(crate) fn target(&self) -> &Arc<Target> {

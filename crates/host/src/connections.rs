@@ -156,15 +156,19 @@ impl Connections {
         A: Answers,
     {
         let runner = job.runner.shared();
-        let now = Instant::now();
-        let times = times(job.options, runner.timeouts());
+        let mut now = Instant::now();
+        let (times, breaker) = {
+            let settings = runner.settings();
+            (times(job.options, settings.timeouts), settings.breaker)
+        };
         let deadline = now + times.call;
         let pool = self.pools.of(runner);
         if !runner.admission().try_enter() {
             // Nobody should wait long to be told that it was in vain.
-            runner.is_passable(now)?;
+            runner.is_passable(now, breaker)?;
             let entered = timeout_at(deadline, runner.admission().enter_in_turn()).await;
             stats.waited = now.elapsed();
+            now += stats.waited;
             entered.unwrap_or(Err(CallError::Timeout {
                 stage: Stage::Queue,
                 after: times.call,
@@ -181,15 +185,16 @@ impl Connections {
             avoid: None,
             waited: Duration::ZERO,
         };
-        let passed = runner.pass_breaker(now)?;
+        let passed = runner.pass_breaker(now, breaker)?;
         let result = self
             .send_until_answered(job, &mut approach, answers, on_reply, stats)
             .await;
         stats.waited += approach.waited;
-        passed.ended(match &result {
+        let outcome = match &result {
             Ok(_) => Outcome::Good,
             Err(error) => error.outcome(),
-        });
+        };
+        passed.ended(outcome, Instant::now());
         result
     }
 

@@ -20,8 +20,8 @@ use crate::breaker::{Breaker, Outcome, Pass};
 use crate::buffered::Budget;
 use crate::limits::INSTANCES;
 use crate::process::Process;
-use crate::settings::{Settings, Timeouts};
-use crate::target::{Absence, Place, Retired, Seat, Table, Target};
+use crate::settings::{BreakerSettings, Settings, Timeouts};
+use crate::target::{Absence, Encounter, Place, Retired, Seat, Table, Target};
 use crate::{BreakerState, CallError, Event, Observer};
 
 /// One configured runner, shared by all workers. When it is dropped, no new
@@ -239,9 +239,8 @@ impl Shared {
     ///
     /// # Errors
     /// [`CallError::CircuitOpen`]
-    pub(crate) fn is_passable(&self, now: Instant) -> Result<(), CallError> {
-        let settings = self.settings.load();
-        if self.breaker.is_passable(now, settings.breaker.as_ref()) {
+    pub(crate) fn is_passable(&self, now: Instant, settings: Guarded) -> Result<(), CallError> {
+        if self.breaker.is_passable(now, settings.as_ref()) {
             Ok(())
         } else {
             Err(circuit_open())
@@ -252,15 +251,18 @@ impl Shared {
     ///
     /// # Errors
     /// [`CallError::CircuitOpen`]
-    pub(crate) fn pass_breaker(&self, now: Instant) -> Result<Passed<'_>, CallError> {
-        let settings = self.settings.load();
-        let (pass, turned) = self.breaker.admit(now, settings.breaker.as_ref());
+    pub(crate) fn pass_breaker(
+        &self,
+        now: Instant,
+        settings: Guarded,
+    ) -> Result<Passed<'_>, CallError> {
+        let (pass, turned) = self.breaker.admit(now, settings.as_ref());
         self.breaker_turned(turned);
         let pass = pass.ok_or_else(circuit_open)?;
         Ok(Passed {
             runner: self,
-            pass,
-            outcome: Outcome::Neither,
+            pass: Some(pass),
+            settings,
         })
     }
 
@@ -276,13 +278,15 @@ impl Shared {
     }
 
     /// A connection to `target` leads to `process`.
-    pub(crate) fn met(&self, target: &Target, process: Process) {
-        if let Some(old) = target.met(process) {
+    pub(crate) fn met(&self, target: &Target, process: Process) -> Encounter {
+        let (encounter, old) = target.met(process);
+        if let Some(old) = old {
             self.event(Event::ProcessChanged {
                 old: old.pid(),
                 new: process.pid(),
             });
         }
+        encounter
     }
 
     /// Replaces the table; returns the one target that is in it no more.
@@ -321,27 +325,37 @@ fn circuit_open() -> CallError {
     CallError::CircuitOpen { why: why.into() }
 }
 
+/// The breaker's settings, if there is one.
+type Guarded = Option<BreakerSettings>;
+
 /// A call that the breaker let through. If it is dropped before its
 /// [end](Self::ended) is told, it says nothing about the runner.
 pub(crate) struct Passed<'a> {
     runner: &'a Shared,
-    pass: Pass,
-    outcome: Outcome,
+    /// Until its end was told.
+    pass: Option<Pass>,
+    settings: Guarded,
 }
 
 impl Passed<'_> {
-    pub(crate) fn ended(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    pub(crate) fn ended(mut self, outcome: Outcome, now: Instant) {
+        self.tell(outcome, now);
+    }
+
+    fn tell(&mut self, outcome: Outcome, now: Instant) {
+        if let Some(pass) = self.pass.take() {
+            let (runner, settings) = (self.runner, self.settings.as_ref());
+            let turned = runner.breaker.ended(pass, outcome, now, settings);
+            runner.breaker_turned(turned);
+        }
     }
 }
 
 impl Drop for Passed<'_> {
     fn drop(&mut self) {
-        let runner = self.runner;
-        let settings = runner.settings.load();
-        let (now, breaker) = (Instant::now(), settings.breaker.as_ref());
-        let turned = runner.breaker.ended(self.pass, self.outcome, now, breaker);
-        runner.breaker_turned(turned);
+        if self.pass.is_some() {
+            self.tell(Outcome::Neither, Instant::now());
+        }
     }
 }
 

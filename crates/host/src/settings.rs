@@ -111,13 +111,14 @@ impl Default for Limits {
 /// runner to other routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// How long calls are counted before counting begins anew.
+    /// How long calls are counted before counting begins anew, in steps of
+    /// 100 ms.
     pub window: Duration,
     /// With fewer calls in a window nothing happens. At most 30,000.
     pub minimum_calls: u32,
     /// How many of 100 calls must have failed.
     pub error_percent: u8,
-    /// How long calls fail at once before one is tried.
+    /// How long calls fail at once before one is tried, in steps of 100 ms.
     pub pause: Duration,
 }
 

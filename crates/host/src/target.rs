@@ -35,7 +35,9 @@ pub(crate) struct Target {
     generation: u64,
     socket: Arc<Path>,
     /// Who listens there; unknown before the first connection.
-    process: ArcSwapOption<Process>,
+    met: ArcSwapOption<Met>,
+    /// That of `met`, to be compared without following a pointer.
+    encounter: AtomicU64,
     /// Who was there before this generation.
     before: Option<Process>,
     calls: AtomicUsize,
@@ -45,13 +47,33 @@ pub(crate) struct Target {
     ended: Notify,
 }
 
+/// A process that was found to listen.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    process: Process,
+    encounter: Encounter,
+}
+
+/// One process as found at one target, until another is found there. Two of
+/// them are equal only if they mean the same process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Encounter(u64);
+
+impl Encounter {
+    pub(crate) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
 impl Target {
     fn new(socket: Arc<Path>, before: Option<Process>) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
             generation: LAST.fetch_add(1, Ordering::Relaxed) + 1,
             socket,
-            process: ArcSwapOption::empty(),
+            met: ArcSwapOption::empty(),
+            encounter: AtomicU64::new(0),
             before,
             calls: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
@@ -69,7 +91,12 @@ impl Target {
     }
 
     pub(crate) fn process(&self) -> Option<Process> {
-        self.process.load().as_deref().copied()
+        self.met.load().as_ref().map(|met| met.process)
+    }
+
+    /// Whether nobody else has been found since.
+    pub(crate) fn is_current(&self, encounter: Encounter) -> bool {
+        self.encounter.load(Ordering::Acquire) == encounter.0
     }
 
     pub(crate) fn calls(&self) -> usize {
@@ -84,14 +111,28 @@ impl Target {
         self.retired.load(SeqCst)
     }
 
-    /// A connection leads to `process`. The one before, if that was another.
-    pub(crate) fn met(&self, process: Process) -> Option<Process> {
-        if self.process() == Some(process) {
-            return None;
-        }
-        let old = self.process.swap(Some(Arc::new(process)));
-        let old = old.as_deref().copied().or(self.before);
-        old.filter(|old| *old != process)
+    /// A connection leads to `process`. With it comes the one before, if that
+    /// was another.
+    pub(crate) fn met(&self, process: Process) -> (Encounter, Option<Process>) {
+        let known = self.met.load();
+        let met = match known.as_deref() {
+            Some(met) if met.process == process => *met,
+            _ => Met {
+                process,
+                encounter: Encounter::new(),
+            },
+        };
+        drop(known);
+        // Also where it is known: whoever found it may not have come this far.
+        let is_current = self.is_current(met.encounter);
+        let old = if is_current {
+            None
+        } else {
+            let old = self.met.swap(Some(Arc::new(met)));
+            self.encounter.store(met.encounter.0, Ordering::Release);
+            old.map(|met| met.process).or(self.before)
+        };
+        (met.encounter, old.filter(|old| *old != process))
     }
 
     /// A seat for one call, unless calls do not go here any more.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::limits::{RENEW_AT_TENTHS, RENEW_RETRY};
 use crate::process::Process;
+use crate::target::Encounter;
 
 /// A runner's name for a configuration, and for whom and how long it is good.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,7 @@ pub(crate) struct Token {
     value: ConfToken,
     /// Who gave it, and the only one to whom it may be sent.
     process: Process,
+    encounter: Encounter,
     renew_at: Instant,
     expires_at: Instant,
 }
@@ -24,13 +26,14 @@ impl Token {
     /// on, and keeps a configuration for 1.2 times as long.
     pub(crate) fn new(
         value: ConfToken,
-        process: Process,
+        (process, encounter): (Process, Encounter),
         asked_at: Instant,
         lifetime: Duration,
     ) -> Self {
         Self {
             value,
             process,
+            encounter,
             renew_at: asked_at + lifetime * RENEW_AT_TENTHS / 10,
             expires_at: asked_at + lifetime,
         }
@@ -44,11 +47,14 @@ impl Token {
         self.process
     }
 
-    /// Whether it may be used at `now` in a call to `process`. Where the
-    /// process is not known yet, it is to be compared once there is a
-    /// connection.
-    pub(crate) fn is_usable(&self, now: Instant, process: Option<Process>) -> bool {
-        now < self.expires_at && process.is_none_or(|process| process == self.process)
+    /// When its process was found.
+    pub(crate) fn encounter(&self) -> Encounter {
+        self.encounter
+    }
+
+    /// Whether it may be used at `now` in a call to its process.
+    pub(crate) fn is_usable(&self, now: Instant) -> bool {
+        now < self.expires_at
     }
 
     /// Whether `other` is this one, and not the answer to another PrepareConf:
@@ -91,22 +97,29 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn token(value: u32, process: Process, asked_at: Instant) -> Token {
+        Token::new(
+            ConfToken(value),
+            (process, Encounter::new()),
+            asked_at,
+            HOUR,
+        )
+    }
+
     #[test]
-    fn it_is_good_for_its_process_and_its_lifetime() {
+    fn it_is_good_for_its_lifetime() {
         let start = Instant::now();
-        let token = Token::new(ConfToken(1), OURS, start, HOUR);
+        let token = token(1, OURS, start);
         for (age, usable) in [(0, true), (3599, true), (3600, false), (4000, false)] {
             let now = start + seconds(age);
-            assert_eq!(token.is_usable(now, Some(OURS)), usable, "after {age} s");
-            assert_eq!(token.is_usable(now, None), usable, "after {age} s");
-            assert!(!token.is_usable(now, Some(OTHER)), "after {age} s");
+            assert_eq!(token.is_usable(now), usable, "after {age} s");
         }
     }
 
     #[test]
     fn it_is_renewed_at_nine_tenths_of_its_lifetime() {
         let start = Instant::now();
-        let token = Token::new(ConfToken(1), OURS, start, HOUR);
+        let token = token(1, OURS, start);
         assert!(!token.is_renewal_due(start + seconds(3239)));
         assert!(token.is_renewal_due(start + seconds(3240)));
     }
@@ -114,22 +127,22 @@ mod tests {
     #[test]
     fn a_failed_renewal_is_tried_again_in_a_while_and_changes_nothing_else() {
         let start = Instant::now();
-        let token = Token::new(ConfToken(1), OURS, start, HOUR);
+        let token = token(1, OURS, start);
         let failed_at = start + seconds(3300);
         let later = token.after_failed_renewal(failed_at);
         assert!(later.is(&token));
         assert!(!later.is_renewal_due(failed_at));
         assert!(later.is_renewal_due(failed_at + RENEW_RETRY));
-        assert!(later.is_usable(start + seconds(3599), Some(OURS)));
-        assert!(!later.is_usable(start + seconds(3600), Some(OURS)));
+        assert!(later.is_usable(start + seconds(3599)));
+        assert!(!later.is_usable(start + seconds(3600)));
     }
 
     #[test]
     fn the_same_number_given_again_is_another_token() {
         let start = Instant::now();
-        let token = Token::new(ConfToken(1), OURS, start, HOUR);
-        assert!(!token.is(&Token::new(ConfToken(1), OURS, start + seconds(1), HOUR)));
-        assert!(!token.is(&Token::new(ConfToken(1), OTHER, start, HOUR)));
-        assert!(!token.is(&Token::new(ConfToken(2), OURS, start, HOUR)));
+        let one = token(1, OURS, start);
+        assert!(!one.is(&token(1, OURS, start + seconds(1))));
+        assert!(!one.is(&token(1, OTHER, start)));
+        assert!(!one.is(&token(2, OURS, start)));
     }
 }

@@ -195,9 +195,20 @@ fn without_settings_it_is_off() {
 #[test]
 fn time_may_wrap_around() {
     let terms = Terms::of(&SETTINGS);
-    let opened = State::at(BreakerState::Open, TICK_MASK - 100);
-    assert!(!opened.is_passable(300, terms));
-    assert!(opened.is_passable(400, terms));
+    let opened = State::at(BreakerState::Open, TICK_MASK - 9);
+    assert!(!opened.is_passable(30, terms));
+    assert!(opened.is_passable(40, terms));
+}
+
+/// A worker that looked at the clock before another one opened it.
+#[test]
+fn who_is_late_does_not_pass() {
+    let terms = Terms::of(&SETTINGS);
+    let opened = State::at(BreakerState::Open, 1000);
+    assert_eq!(opened.admit(999, terms), (opened, None));
+    let counting = State::closed(1000).counted(true, 1000, terms);
+    let counted = counting.counted(true, 999, terms);
+    assert_eq!((counted.since, counted.failures), (1000, 2));
 }
 
 #[test]

@@ -57,7 +57,8 @@ pub(crate) enum Pass {
 /// Time in steps of 100 ms since the breaker was made, modulo 3.4 years.
 type Ticks = u32;
 
-const TICK: Duration = Duration::from_millis(100);
+const TICK_MILLIS: u64 = 100;
+const TICKS_PER_SECOND: u64 = 1000 / TICK_MILLIS;
 const TICK_BITS: u32 = 30;
 const TICK_MASK: u32 = (1 << TICK_BITS) - 1;
 const COUNT_BITS: u32 = 16;
@@ -93,9 +94,9 @@ impl Terms {
 }
 
 fn ticks(time: Duration) -> Ticks {
-    let ticks = time.as_millis() / TICK.as_millis();
+    let ticks = time.as_secs() * TICKS_PER_SECOND + u64::from(time.subsec_millis()) / TICK_MILLIS;
     // What is cut off is the modulo.
-    (ticks & u128::from(TICK_MASK)) as Ticks
+    (ticks & u64::from(TICK_MASK)) as Ticks
 }
 
 /// Other workers may be ahead of `now` by a little: then nothing has elapsed.

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const TICK: Duration = Duration::from_millis(TICK_MILLIS);
+
 const SETTINGS: BreakerSettings = BreakerSettings {
     window: Duration::from_secs(10),
     minimum_calls: 10,

@@ -208,6 +208,26 @@ fn a_requests_trace_goes_on_through_gateway_and_runner() {
 }
 
 #[test]
+fn a_call_of_the_log_phase_is_part_of_the_trace() {
+    let (collector, upstream, runner) = (Collector::start(), Upstream::echo(), silent());
+    let plugins = json!({"ext-plugin-log": external([plugin("any", json!(1))])});
+    let gateway = collector
+        .gateway(&runner, 50, json!({}))
+        .routes(routes([with(
+            route("/a/*", nodes(&[&upstream])),
+            json!({"plugins": plugins}),
+        )]))
+        .start();
+    traced_get(&gateway);
+    let spans = collector.wait(2);
+    let call = named(&spans, "ext-plugin-log");
+    assert_eq!(call.parent_span_id, named(&spans, "GET /a/*").span_id);
+    let told = told(&runner, RpcType::HttpRespCall);
+    let expected = format!("00-{TRACE}-{}-01", hex(&call.span_id));
+    assert_eq!(values(&told[0], "traceparent"), [expected]);
+}
+
+#[test]
 fn a_runner_that_sends_back_what_it_was_told_changes_nothing() {
     let (collector, upstream) = (Collector::start(), Upstream::echo());
     let runner = Scripted::start();

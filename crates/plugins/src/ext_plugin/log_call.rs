@@ -13,12 +13,14 @@ use outrigger_engine::{expr, vars};
 use outrigger_host::{Answers, BodyError, LogCall};
 use outrigger_model::expr::Expr;
 use outrigger_telemetry::metrics::Outcome;
+use outrigger_telemetry::trace::CallSpan;
 
 use super::answers::{TRUNCATED, request_body_variable, sent_body};
 use super::conf::Bodies;
 use super::failure::Failure;
 use super::plugin::{ExtPlugin, WorkerConnections, cost};
 use super::steps::Step;
+use super::traced::{self, ToldContext, entries};
 
 impl ExtPlugin {
     /// Tells every runner, independently of the others.
@@ -39,8 +41,12 @@ impl ExtPlugin {
 
     fn call_log(&self, step: &Step, finished: &Rc<Finished>) {
         let worker = &finished.exchange.worker;
-        let headers = finished.end.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str().into(), value.as_bytes().into()));
+        let span = traced::begin(&finished.exchange, step, self.phase);
+        let traceparent = span.as_ref().map(CallSpan::traceparent);
+        let context = traceparent.as_ref();
+        let context = context.map(|it| ToldContext::new(&finished.exchange, it));
+        let headers = entries(&finished.end.headers, context).into_iter();
+        let headers = headers.map(|told| (told.name.into(), told.value.unwrap_or_default().into()));
         let call = LogCall {
             runner: Arc::clone(&step.runner),
             conf: Arc::clone(&step.conf),
@@ -54,7 +60,7 @@ impl ExtPlugin {
             },
         };
         let counted = step.calls.begin_detached(worker.number());
-        let counted = Rc::new(Cell::new(Some(counted)));
+        let counted = Rc::new(Cell::new(Some((counted, span))));
         let (failures, at_end) = (Arc::clone(&self.failures), Rc::clone(&counted));
         let runner = Arc::clone(&step.runner);
         let connections = worker.local::<WorkerConnections>();
@@ -70,12 +76,19 @@ impl ExtPlugin {
                     }
                 }
             };
-            if let Some(counted) = at_end.take() {
-                counted.end(outcome, &cost(stats));
+            if let Some((counted, span)) = at_end.take() {
+                let cost = cost(stats);
+                counted.end(outcome, &cost);
+                if let Some(span) = span {
+                    span.end(outcome, &cost);
+                }
             }
         });
-        if let Some(counted) = counted.take().filter(|_| !under_way) {
+        if !under_way && let Some((counted, span)) = counted.take() {
             counted.dropped();
+            if let Some(span) = span {
+                span.discard();
+            }
         }
     }
 }

@@ -221,6 +221,11 @@ impl CallSpan {
         }
     }
 
+    /// The call was not made after all: there is nothing to tell.
+    pub fn discard(mut self) {
+        self.context.sampled = false;
+    }
+
     /// The call is over.
     pub fn end(mut self, outcome: Outcome, cost: &CallCost) {
         self.outcome = outcome;

@@ -23,7 +23,8 @@ pub use apisix_yaml::Document;
 pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{
-    AccessLog, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, MetricsExport, Router,
-    RunnerSettings, RunnerTimeout, Settings, Source, Tracing,
+    AccessLog, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, MetricsExport,
+    OutputLevel, OutputRule, Router, RunnerLimits, RunnerSettings, RunnerTerms, RunnerTimeout,
+    Settings, Source, Tracing,
 };
 pub use watch::{Change, Watch};

@@ -38,6 +38,15 @@ pub const KEY_LEN: usize = 512;
 pub const TRACE_TEXT: usize = 1024;
 /// Most spans that may wait to be sent; each has some hundred bytes.
 pub const TRACE_QUEUE: i64 = 1_000_000;
-
 /// Most bytes of the access log that one worker gathers.
 pub(crate) const ACCESS_LOG_BUFFER: usize = 1024 * 1024;
+/// Most processes of one runner side by side.
+pub const RUNNER_INSTANCES: i64 = 256;
+/// Most calls of one runner that a setting can ask for, under way or waiting.
+pub const RUNNER_CALLS: i64 = 1_000_000;
+/// Least bytes for long messages of one runner: the longest one.
+pub const LEAST_BUFFERED: u64 = 16 * 1024 * 1024;
+/// Most calls that a circuit breaker can be told to wait for; it counts no further.
+pub const BREAKER_CALLS: i64 = 30_000;
+/// Most lines of a runner's output in a second, or at once.
+pub const OUTPUT_LINES: i64 = 1_000_000;

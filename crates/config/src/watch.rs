@@ -77,6 +77,12 @@ impl Watch {
         }
     }
 
+    /// As [`next`](Self::next), without waiting: what the file has become since it
+    /// was last told of, if anything.
+    pub fn look_now(&mut self) -> Option<Change> {
+        self.look(Instant::now())
+    }
+
     /// Looks at the file once.
     fn look(&mut self, now: Instant) -> Option<Change> {
         let read = self.read()?;

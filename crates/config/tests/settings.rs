@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_config::{
-    AccessLog, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, Report, Router, RunnerTimeout,
-    Settings, Source,
+    AccessLog, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, OutputLevel,
+    OutputRule, Report, Router, RunnerLimits, RunnerTerms, RunnerTimeout, Settings, Source,
 };
 
 /// The least that a file must say.
@@ -300,7 +300,7 @@ nginx_config:
         call: Duration::from_secs(5),
     };
     assert_eq!(
-        (default.timeout, default.stop_grace),
+        (default.terms.timeout, default.terms.stop_grace),
         (timeout, Duration::ZERO)
     );
     let [java, py, go] = &settings.ext_plugin.named[..] else {
@@ -315,7 +315,7 @@ nginx_config:
     assert_eq!(java.envs[2..], own);
     let quick = Duration::from_millis(7);
     assert_eq!(
-        java.timeout,
+        java.terms.timeout,
         RunnerTimeout {
             call: quick,
             ..timeout
@@ -326,8 +326,140 @@ nginx_config:
         Some(Path::new("/etc/outrigger/run/py.sock"))
     );
     assert!(py.cmd.is_empty());
-    assert_eq!(py.stop_grace, Duration::from_millis(50));
+    assert_eq!(py.terms.stop_grace, Duration::from_millis(50));
     assert_eq!(go.path.as_deref(), Some(Path::new("/run/go.sock")));
+}
+
+#[test]
+fn a_runner_has_terms_of_its_own_or_those_of_the_section() {
+    let settings = with(
+        "ext-plugin:
+  cmd: [x]
+  instances: 4
+  start_timeout: 30000
+  max_in_flight: 64
+  max_queue: 0
+  max_buffered: 32m
+  max_rss: 512m
+  allowed_uids: [33, 1000]
+  breaker: {window: 1000, minimum_calls: 7}
+  log: {level: info, file: logs/x.log, max_rate: 10, burst: 20}
+  runners:
+    same: {cmd: [y]}
+    other:
+      cmd: [z]
+      start_timeout: 1
+      max_in_flight: 1
+      max_queue: 5
+      max_rss: 0
+      allowed_uids: []
+      breaker: {error_percent: 100, pause: 9}
+      log: {level: 'off', max_rate: 50}
+    steady: {cmd: [z], breaker: false}
+",
+    );
+    let default = settings.ext_plugin.default.unwrap();
+    let terms = RunnerTerms {
+        start_timeout: Duration::from_secs(30),
+        limits: RunnerLimits {
+            in_flight: NonZeroUsize::new(64),
+            queue: Some(0),
+            buffered: Some(32 << 20),
+        },
+        breaker: BreakerRule {
+            window: Some(Duration::from_secs(1)),
+            minimum_calls: Some(7),
+            ..BreakerRule::default()
+        },
+        max_rss: Some(512 << 20),
+        allowed_uids: vec![33, 1000],
+        log: OutputRule {
+            level: OutputLevel::Info,
+            max_rate: 10,
+            burst: 20,
+        },
+        ..RunnerTerms::default()
+    };
+    assert_eq!(default.terms, terms);
+    assert_eq!(default.instances, 4);
+    let file = Path::new("/etc/outrigger/logs/x.log");
+    assert_eq!(default.log_file.as_deref(), Some(file));
+
+    let [same, other, steady] = &settings.ext_plugin.named[..] else {
+        panic!("three named runners")
+    };
+    assert_eq!(same.terms, terms);
+    // These are the process's own.
+    assert_eq!((same.instances, same.log_file.as_ref()), (1, None));
+    let changed = RunnerTerms {
+        start_timeout: Duration::from_millis(1),
+        limits: RunnerLimits {
+            in_flight: NonZeroUsize::new(1),
+            queue: Some(5),
+            ..terms.limits
+        },
+        breaker: BreakerRule {
+            error_percent: Some(100),
+            pause: Some(Duration::from_millis(9)),
+            ..terms.breaker
+        },
+        max_rss: None,
+        allowed_uids: Vec::new(),
+        log: OutputRule {
+            level: OutputLevel::Off,
+            max_rate: 50,
+            burst: 50,
+        },
+        ..terms.clone()
+    };
+    assert_eq!(other.terms, changed);
+    assert!(!steady.terms.breaker.enabled);
+}
+
+#[test]
+fn bad_terms_are_refused() {
+    refused(
+        "ext-plugin:
+  cmd: [x]
+  path: /x.sock
+  instances: 2
+  start_timeout: 0
+  max_in_flight: 0
+  max_queue: lots
+  max_buffered: 1m
+  max_rss: 1.5g
+  allowed_uids: [-1, 1, 1]
+  breaker: {window: 0, minimum_calls: 0, error_percent: 101, paus: 1}
+  log: {level: loud, file: '', max_rate: 0, brust: 1}
+  runners:
+    a: {cmd: [x], instances: 300, breaker: 5, stop_grase: 1}
+",
+        &[
+            "4:3: ext-plugin.instances: several processes cannot listen at one path: leave the \
+             path out, or let it be 1",
+            "5:3: ext-plugin.start_timeout: expected 0 to be at least 1",
+            "6:3: ext-plugin.max_in_flight: expected 0 to be at least 1",
+            "7:3: ext-plugin.max_queue: wrong type: expected integer, got string",
+            "8:3: ext-plugin.max_buffered: expected at least 16m: the longest message",
+            "9:3: ext-plugin.max_rss: expected a size such as 1024, 8k, 10m or 1g",
+            "10:3: ext-plugin.allowed_uids: expected unique items but items 2 and 3 are equal",
+            "10:18: ext-plugin.allowed_uids[0]: expected -1 to be at least 0",
+            "11:13: ext-plugin.breaker.window: expected 0 to be at least 1",
+            "11:24: ext-plugin.breaker.minimum_calls: expected 0 to be at least 1",
+            "11:42: ext-plugin.breaker.error_percent: expected 101 to be at most 100",
+            "11:62: ext-plugin.breaker.paus: unknown property, did you mean \"pause\"?",
+            "12:9: ext-plugin.log.level: expected one of \"trace\", \"debug\", \"info\", \
+             \"warn\", \"error\", \"off\"",
+            "12:22: ext-plugin.log.file: expected a path",
+            "12:32: ext-plugin.log.max_rate: expected 0 to be at least 1",
+            "12:45: ext-plugin.log.brust: unknown property, did you mean \"burst\"?",
+            "14:19: ext-plugin.runners.a.instances: expected 300 to be at most 256",
+            "14:35: ext-plugin.runners.a.breaker: wrong type: expected boolean or object, got \
+             number",
+            "14:47: ext-plugin.runners.a.stop_grase: unknown property, did you mean \
+             \"stop_grace\"?",
+        ],
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use outrigger_model::{Fault, Identity};
+use outrigger_model::{Fault, Identity, PropertyPath};
 use outrigger_telemetry::metrics::Metrics;
 
 use crate::consumer::Credential;
@@ -143,6 +143,15 @@ pub trait Factory: Send + Sync {
         let _ = conf;
         None
     }
+
+    /// Whether a plugin that another registry built from this configuration can
+    /// go on: what it names besides is still there.
+    ///
+    /// # Errors
+    /// As those of [`build`](Self::build).
+    fn check(&self, _conf: &serde_json::Value) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// All plugins that this gateway has, by name, and where requests are counted.
@@ -151,6 +160,19 @@ pub struct Registry {
     factories: IndexMap<&'static str, Box<dyn Factory>>,
     metrics: Metrics,
     check_identity: Option<CheckIdentity>,
+    /// Those that the gateway has and that may not be used.
+    forbidden: Vec<&'static str>,
+    mark: Mark,
+}
+
+/// Tells one registry from another.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mark(Arc<()>);
+
+impl Mark {
+    pub(crate) fn is_of(&self, registry: &Registry) -> bool {
+        Arc::ptr_eq(&self.0, &registry.mark.0)
+    }
 }
 
 /// Says whether a certificate and its key can be used, and if not, why.
@@ -165,6 +187,8 @@ impl Registry {
             .map(|factory| (factory.name(), factory));
         Registry {
             factories: factories.collect(),
+            forbidden: Vec::new(),
+            mark: Mark::default(),
             metrics: Metrics::default(),
             check_identity: None,
         }
@@ -196,8 +220,45 @@ impl Registry {
         &self.metrics
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&dyn Factory> {
-        self.factories.get(name).map(|factory| &**factory)
+    /// The same with those of these names only. Names that nobody has are passed
+    /// over.
+    #[must_use]
+    pub fn only<S: AsRef<str>>(mut self, names: &[S]) -> Self {
+        let forbidden = &mut self.forbidden;
+        self.factories.retain(|name, _| {
+            let allowed = names.iter().any(|allowed| allowed.as_ref() == *name);
+            if !allowed {
+                forbidden.push(name);
+            }
+            allowed
+        });
+        self
+    }
+
+    /// The plugin of this name.
+    ///
+    /// # Errors
+    /// There is none, or it may not be used.
+    pub(crate) fn get(&self, name: &str) -> Result<&dyn Factory, Fault> {
+        if let Some(factory) = self.factories.get(name) {
+            return Ok(&**factory);
+        }
+        let message = if self.forbidden.contains(&name) {
+            format!(
+                "the plugin [{name}] is switched off: it is not in the list `plugins` of config.yaml"
+            )
+        } else {
+            let known: Vec<_> = self.names().collect();
+            format!("unknown plugin [{name}]; known are {}", known.join(", "))
+        };
+        Err(Fault {
+            path: PropertyPath::root(),
+            message,
+        })
+    }
+
+    pub(crate) fn mark(&self) -> &Mark {
+        &self.mark
     }
 
     /// The names of all plugins.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::client::{Client, ClientError, Response};
 use crate::wait;
@@ -16,6 +17,8 @@ pub struct Tally {
     pub statuses: BTreeMap<u16, usize>,
     /// Why a request got no whole response.
     pub errors: Vec<String>,
+    /// The longest that a request took.
+    pub slowest: Duration,
 }
 
 impl Tally {
@@ -108,9 +111,12 @@ impl Drop for Traffic {
 impl Shared {
     fn send(&self, client: Client, target: &str) {
         while !self.stop.load(Ordering::SeqCst) {
+            let begun = Instant::now();
             let outcome = client.get(target).try_send();
+            let took = begun.elapsed();
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             tally.count(outcome);
+            tally.slowest = tally.slowest.max(took);
             drop(tally);
             self.done.fetch_add(1, Ordering::SeqCst);
         }

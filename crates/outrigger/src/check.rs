@@ -8,7 +8,8 @@ use outrigger_telemetry::metrics::Metrics;
 
 use crate::Failure;
 use crate::access_log;
-use crate::gateway::mode;
+use crate::gateway::{missing_plugins, mode};
+use crate::plugins::Plugins;
 use crate::run::control_runtime;
 use crate::runners;
 use crate::source::{Source, env};
@@ -29,8 +30,11 @@ pub(crate) fn check(config: &Path) -> Result<(), Failure> {
     let SourceSettings::Yaml { path } = &settings.source;
     let runners = runners::without_processes(&settings);
     let metrics = Metrics::new(1);
-    let external = outrigger_plugins::External::new(runners, &metrics);
-    let registry = outrigger_plugins::registry(&external);
+    let plugins = Plugins::new(&settings, &runners, &metrics);
+    if let Some(note) = missing_plugins(&plugins, &settings) {
+        println!("note: {note}");
+    }
+    let registry = plugins.registry(&settings, &runners);
     let reading = Source::open(path, registry, mode(settings.router), &metrics);
     let source = control_runtime()?.block_on(reading)?;
     println!(

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_admin as admin;
-use outrigger_config::{ControlApi, Router, Settings, Source as SourceSettings};
+use outrigger_config::{ControlApi, Report, Router, Settings, Source as SourceSettings};
+use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use outrigger_proxy as proxy;
 use outrigger_telemetry::access_log::AccessLog;
-use outrigger_telemetry::metrics::Metrics;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::Failure;
 use crate::access_log;
 use crate::observability::{Observability, Seen};
+use crate::plugins::Plugins;
 use crate::remote::{Remote, Wish};
 use crate::runners::Fleet;
 use crate::runtime_dir;
-use crate::source::Source;
+use crate::source::{Rebuild, Source};
 
 /// Wishes that wait for the control thread; who wishes more waits.
 const WISHES: usize = 16;
@@ -41,7 +42,10 @@ pub(crate) struct Gateway {
     addresses: Vec<SocketAddr>,
     proxy: proxy::Running,
     fleet: Fleet,
+    plugins: Plugins,
     follower: JoinHandle<()>,
+    /// To the follower.
+    rebuilds: mpsc::Sender<Rebuild>,
     control: Option<admin::server::Serving>,
     seen: Seen,
     wishes: Wishes,
@@ -80,13 +84,17 @@ impl Gateway {
         });
         let bound = proxy::Bound::bind(proxy_settings)?;
         let addresses = bound.addresses().to_vec();
-        let fleet = Fleet::start(
-            &settings,
-            sockets.path(),
-            output.as_ref(),
-            observed.metrics(),
-        )?;
-        let source = open_source(&settings, &fleet, observed.metrics()).await?;
+        let fleet = Fleet::start(&settings, sockets.path(), output, observed.metrics())?;
+        let runners = fleet.runners();
+        let plugins = Plugins::new(&settings, &runners, observed.metrics());
+        if let Some(note) = missing_plugins(&plugins, &settings) {
+            tracing::warn!("{note}");
+        }
+        let SourceSettings::Yaml { path } = &settings.source;
+        let registry = plugins.registry(&settings, &runners);
+        drop(runners);
+        let mode = mode(settings.router);
+        let source = Source::open(path, registry, mode, observed.metrics()).await?;
         let proxy = bound.start(source.snapshot())?;
         let (outbox, inbox) = mpsc::channel(WISHES);
         let remote = Remote::new(outbox.clone(), Arc::clone(source.resources()));
@@ -101,7 +109,8 @@ impl Gateway {
             inbox,
             _outbox: outbox,
         };
-        let follower = tokio::spawn(source.follow());
+        let (rebuilds, wished) = mpsc::channel(1);
+        let follower = tokio::spawn(source.follow(wished));
         for address in &addresses {
             tracing::info!("listening on http://{address}");
         }
@@ -109,7 +118,9 @@ impl Gateway {
             addresses,
             proxy,
             fleet,
+            plugins,
             follower,
+            rebuilds,
             control,
             seen,
             wishes,
@@ -137,24 +148,45 @@ impl Gateway {
         &mut self.fleet
     }
 
-    /// Replaces the runners' processes by new ones, on the terms that
-    /// `settings` has for them now. Says what else has changed and waits for a
-    /// restart.
-    pub(crate) fn reload(&mut self, settings: Settings) {
+    /// Puts the runners and the list of plugins of `settings` into effect: every
+    /// process is replaced by a new one. Says what else has changed and waits
+    /// for a restart.
+    ///
+    /// # Errors
+    /// What is wrong with the routes then, such as one that names a runner which
+    /// is gone. Nothing has changed.
+    pub(crate) async fn reload(&mut self, settings: Settings) -> Result<(), Failure> {
+        let plan = self.fleet.plan(&settings);
+        let registry = self.plugins.registry(&settings, plan.runners());
+        self.rebuild(registry).await?;
         tracing::info!("reloading: runners are restarted");
         self.reopen_logs();
-        self.fleet.restart(&settings, self.sockets.path());
+        self.fleet.carry_out(plan, &settings, self.sockets.path())?;
         let others = Settings {
             ext_plugin: settings.ext_plugin.clone(),
+            plugins: settings.plugins.clone(),
+            notes: settings.notes.clone(),
             ..self.settings.clone()
         };
         if others != settings {
             tracing::warn!(
-                "config.yaml has changed outside of ext-plugin; \
+                "config.yaml has changed outside of ext-plugin and plugins; \
                  that takes effect when the gateway is restarted"
             );
         }
         self.settings.ext_plugin = settings.ext_plugin;
+        self.settings.plugins = settings.plugins;
+        Ok(())
+    }
+
+    /// Has the routes run on these plugins from now on.
+    async fn rebuild(&self, registry: Registry) -> Result<(), Failure> {
+        let (reply, answer) = oneshot::channel();
+        let wish = Rebuild { registry, reply };
+        let gone = "whoever follows apisix.yaml has ended";
+        self.rebuilds.send(wish).await.map_err(|_| gone)?;
+        let rebuilt: Result<(), Report> = answer.await.map_err(|_| gone)?;
+        Ok(rebuilt?)
     }
 
     /// Opens the files of logs anew, which somebody may have moved away.
@@ -202,18 +234,14 @@ fn bind_control(control: ControlApi) -> Result<Option<admin::server::Bound>, Fai
     }
 }
 
-async fn open_source(
-    settings: &Settings,
-    fleet: &Fleet,
-    metrics: &Metrics,
-) -> Result<Source, Failure> {
-    let mut external = outrigger_plugins::External::new(fleet.runners(), metrics);
-    if let Some(bytes) = settings.body_memory {
-        external = external.body_memory(usize::try_from(bytes).unwrap_or(usize::MAX));
-    }
-    let registry = outrigger_plugins::registry(&external);
-    let SourceSettings::Yaml { path } = &settings.source;
-    Ok(Source::open(path, registry, mode(settings.router), metrics).await?)
+/// What to say of names in the list `plugins` that no plugin has: APISIX has
+/// more of them, and a route that uses one is refused anyhow.
+pub(crate) fn missing_plugins(plugins: &Plugins, settings: &Settings) -> Option<String> {
+    let missing = plugins.missing(settings);
+    (!missing.is_empty()).then(|| {
+        let names = missing.join(", ");
+        format!("config.yaml: plugins: there are no plugins of these names here: {names}")
+    })
 }
 
 /// The engine's name for the configured router.

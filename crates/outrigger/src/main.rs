@@ -10,6 +10,7 @@ mod demo;
 mod demo_runner;
 mod gateway;
 mod observability;
+mod plugins;
 mod remote;
 mod run;
 mod runners;
@@ -79,5 +80,8 @@ fn log_to_stderr(filter: &str, time: bool) -> Result<(), Failure> {
     reason = "a command line's error goes to standard error"
 )]
 fn complain(message: &str) {
-    eprintln!("outrigger: {message}");
+    // Every line says whose it is: a report has one for each problem.
+    for line in message.lines() {
+        eprintln!("outrigger: {line}");
+    }
 }

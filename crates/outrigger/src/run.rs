@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outrigger_config::{Report, Settings};
+use outrigger_config::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
@@ -19,11 +19,11 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
             tokio::select! {
                 signal = signals.next() => match signal {
                     // What is wrong has been logged.
-                    Signal::Reload => drop(reload(config, &mut gateway)),
+                    Signal::Reload => drop(reload(config, &mut gateway).await),
                     Signal::Reopen => gateway.reopen_logs(),
                     Signal::Stop => break,
                 },
-                wish = gateway.wish() => grant(wish, config, &mut gateway),
+                wish = gateway.wish() => grant(wish, config, &mut gateway).await,
             }
         }
         gateway.stop().await;
@@ -31,16 +31,16 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
     })
 }
 
-fn reload(config: &Path, gateway: &mut Gateway) -> Result<(), Report> {
-    let settings = Settings::load(config, &env);
-    let settings =
-        settings.inspect_err(|report| tracing::error!("{report}; nothing was reloaded"))?;
-    gateway.reload(settings);
-    Ok(())
+async fn reload(config: &Path, gateway: &mut Gateway) -> Result<(), Failure> {
+    let reloaded = match Settings::load(config, &env) {
+        Ok(settings) => gateway.reload(settings).await,
+        Err(report) => Err(report.into()),
+    };
+    reloaded.inspect_err(|error| tracing::error!("{error}; nothing was reloaded"))
 }
 
 /// Does what was wished. Whoever has gone meanwhile gets no answer.
-fn grant(wish: Wish, config: &Path, gateway: &mut Gateway) {
+async fn grant(wish: Wish, config: &Path, gateway: &mut Gateway) {
     match wish {
         Wish::Runners(reply) => drop(reply.send(gateway.fleet().list())),
         Wish::Command {
@@ -49,7 +49,8 @@ fn grant(wish: Wish, config: &Path, gateway: &mut Gateway) {
             reply,
         } => drop(reply.send(gateway.fleet().command(&runner, command))),
         Wish::Reload(reply) => {
-            drop(reply.send(reload(config, gateway).map_err(|report| report.to_string())));
+            let reloaded = reload(config, gateway).await;
+            drop(reply.send(reloaded.map_err(|error| error.to_string())));
         }
     }
 }

@@ -1,80 +1,66 @@
 //! The runners that the configuration names: those that the gateway starts and
 //! those that someone else did, each with the handle that calls go through.
+//!
+//! A handle lives as long as its runner's name is configured, whatever else
+//! changes, so routes need not be told of a change.
 
+mod calls;
 mod counted;
 pub(crate) mod environment;
-mod seen;
+mod member;
+mod output;
+mod terms;
 mod watcher;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use outrigger_admin::control::{Command, CommandError, RunnerState, RunnerStatus};
-use outrigger_config::{RunnerSettings, RunnerTimeout, Settings};
+use outrigger_admin::control::{Command, CommandError, RunnerStatus};
+use outrigger_config::{RunnerSettings, Settings};
 use outrigger_host as host;
 use outrigger_plugins::Runners;
-use outrigger_supervisor as supervisor;
 use outrigger_telemetry::metrics::Metrics;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::Failure;
-use counted::Counted;
-use tokio::sync::mpsc;
-use watcher::Watcher;
+use member::{Folders, Member};
 
 /// The name of the runner that routes call which name none.
 pub(crate) const DEFAULT_RUNNER: &str = "default";
 
-/// How long a runner is told that a configuration lives (APISIX's value).
-const CONF_LIFETIME: Duration = Duration::from_secs(3600);
-
 /// All runners of one configuration.
 pub(crate) struct Fleet {
-    runners: Runners,
+    default: Member,
     /// In the order of the configuration.
-    watchers: Vec<Arc<Watcher>>,
-    /// By the runner's name.
-    processes: HashMap<String, Supervised>,
+    named: Vec<Member>,
+    /// Runners that were removed and still have requests.
+    leaving: JoinSet<()>,
+    /// Gets a copy of every line of output, as far as it takes them.
+    output: Option<mpsc::Sender<String>>,
+    metrics: Metrics,
 }
 
-/// A runner that the gateway starts.
-struct Supervised {
-    watcher: Arc<Watcher>,
-    spec: supervisor::Spec,
-    /// None where it was told to stop.
-    process: Option<supervisor::Handle>,
+/// The runners of a configuration that is about to come into effect.
+pub(crate) struct Plan {
+    runners: Runners,
+    /// Those that there were not before, by name.
+    fresh: HashMap<String, Member>,
 }
 
-impl Supervised {
-    /// Replaces the process, or starts one where it was stopped.
-    fn restart(&mut self) {
-        match &self.process {
-            Some(process) => process.restart_with(self.spec.clone()),
-            None => self.start(),
-        }
-    }
-
-    fn start(&mut self) {
-        if self.process.is_none() {
-            let watcher: Arc<dyn supervisor::Observer> = Arc::<Watcher>::clone(&self.watcher);
-            let process = supervisor::Supervisor::start(self.spec.clone(), watcher);
-            self.process = Some(process);
-        }
-    }
-
-    fn stop(&mut self) {
-        if let Some(process) = self.process.take() {
-            tokio::spawn(process.stop());
-        }
+impl Plan {
+    /// What routes will call.
+    pub(crate) fn runners(&self) -> &Runners {
+        &self.runners
     }
 }
 
 impl Fleet {
     /// Starts the runners that have a command. `sockets` is the folder for
-    /// their sockets; lines of their output go to `output` too. One that cannot be started is tried again and again, and
-    /// logged; that is no error here. What happens to them is counted in `metrics`.
+    /// their sockets; lines of their output go to `output` too. One that cannot
+    /// be started is tried again and again, and logged; that is no error here.
+    /// What happens to them is counted in `metrics`.
     ///
     /// Must be called on a thread that lives as long as the gateway: the
     /// children die with the thread that spawned them.
@@ -84,137 +70,141 @@ impl Fleet {
     pub(crate) fn start(
         settings: &Settings,
         sockets: &Path,
-        output: Option<&mpsc::Sender<String>>,
+        output: Option<mpsc::Sender<String>>,
         metrics: &Metrics,
     ) -> Result<Self, Failure> {
-        let mut processes = HashMap::new();
-        let mut watchers = Vec::new();
-        let mut start = |runner: &RunnerSettings| -> Result<Arc<host::Runner>, Failure> {
-            let watcher = Watcher::new(&runner.name, output.cloned());
-            let handle = handle(&runner.name, runner.timeout, &watcher, metrics);
-            watcher.attach(&handle);
-            drop(tokio::spawn(handle.prepare_ahead()));
-            watchers.push(Arc::clone(&watcher));
-            if !runner.cmd.is_empty() {
-                let mut supervised = Supervised {
-                    watcher,
-                    spec: spec(settings, runner, sockets)?,
-                    process: None,
-                };
-                supervised.start();
-                processes.insert(runner.name.clone(), supervised);
-            } else if let Some(path) = &runner.path {
-                tracing::info!(
-                    runner = runner.name,
-                    "called at {}, started by others",
-                    path.display()
-                );
-                // Ends with the runner.
-                drop(tokio::spawn(handle.follow(0, path.clone())));
-                watcher.seen().external(path.clone());
-            }
-            Ok(handle)
+        let mut fleet = Fleet {
+            default: Member::new(DEFAULT_RUNNER, output.clone(), metrics),
+            named: Vec::new(),
+            leaving: JoinSet::new(),
+            output,
+            metrics: metrics.clone(),
         };
-        let default = match &settings.ext_plugin.default {
-            Some(runner) => start(runner)?,
-            None => unconfigured(),
-        };
-        let named = settings
-            .ext_plugin
-            .named
-            .iter()
-            .map(start)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Fleet {
-            runners: Runners::new(default, named),
-            watchers,
-            processes,
-        })
+        let plan = fleet.plan(settings);
+        fleet.carry_out(plan, settings, sockets)?;
+        Ok(fleet)
     }
 
     /// What routes call.
     pub(crate) fn runners(&self) -> Runners {
-        self.runners.clone()
+        let named = self.named.iter().map(|member| Arc::clone(member.runner()));
+        Runners::new(Arc::clone(self.default.runner()), named)
     }
 
-    /// Replaces every process by a new one, on the terms that `settings` has
-    /// for it now. A runner that is new, gone, or no longer the gateway's to
-    /// start waits for a restart of the gateway; the log says so.
-    pub(crate) fn restart(&mut self, settings: &Settings, sockets: &Path) {
-        let ext_plugin = &settings.ext_plugin;
-        let configured = || ext_plugin.default.iter().chain(&ext_plugin.named);
-        let mut restarted = 0;
-        for runner in configured().filter(|runner| !runner.cmd.is_empty()) {
-            match (
-                self.processes.get_mut(&runner.name),
-                spec(settings, runner, sockets),
-            ) {
-                (Some(supervised), Ok(spec)) => {
-                    supervised.spec = spec;
-                    supervised.restart();
-                    restarted += 1;
+    /// What [`carry_out`](Self::carry_out) would make of `settings`. Nothing is
+    /// changed yet.
+    pub(crate) fn plan(&self, settings: &Settings) -> Plan {
+        let mut fresh = HashMap::new();
+        let mut runners = Vec::new();
+        for RunnerSettings { name, .. } in &settings.ext_plugin.named {
+            let known = self.named.iter().find(|member| member.name() == name);
+            let runner = match known {
+                Some(member) => Arc::clone(member.runner()),
+                None => {
+                    let member = Member::new(name, self.output.clone(), &self.metrics);
+                    let runner = Arc::clone(member.runner());
+                    fresh.insert(name.clone(), member);
+                    runner
                 }
-                (None, _) => tracing::warn!(
-                    runner = runner.name,
-                    "is new in config.yaml; it is started when the gateway is restarted"
-                ),
-                (Some(_), Err(error)) => tracing::error!(runner = runner.name, "{error}"),
-            }
+            };
+            runners.push(runner);
         }
-        if restarted < self.processes.len() {
-            tracing::warn!(
-                "config.yaml starts fewer runners than before; \
-                 the others run on until the gateway is restarted"
-            );
+        Plan {
+            runners: Runners::new(Arc::clone(self.default.runner()), runners),
+            fresh,
         }
     }
 
-    /// What every runner is doing.
+    /// Puts the settings into effect that `plan` was made of: starts what is
+    /// new, replaces every process by a new one, and stops what is not named any
+    /// more when no request can call it. Routes must call the runners of the plan
+    /// by now.
+    ///
+    /// # Errors
+    /// A command without a program, which the configuration lets not through.
+    pub(crate) fn carry_out(
+        &mut self,
+        plan: Plan,
+        settings: &Settings,
+        sockets: &Path,
+    ) -> Result<(), Failure> {
+        let Plan { runners, mut fresh } = plan;
+        // It holds handles, and who leaves waits until nobody does.
+        drop(runners);
+        let folders = Folders {
+            own: &settings.folder,
+            sockets,
+        };
+        match &settings.ext_plugin.default {
+            Some(runner) => self.default.configure(runner.clone(), folders)?,
+            None => self.default.unconfigure(),
+        }
+        let mut before: Vec<Member> = std::mem::take(&mut self.named);
+        for runner in &settings.ext_plugin.named {
+            let place = before
+                .iter()
+                .position(|member| member.name() == runner.name);
+            let known = place.map(|place| before.swap_remove(place));
+            let Some(mut member) = known.or_else(|| fresh.remove(&runner.name)) else {
+                continue;
+            };
+            let configured = member.configure(runner.clone(), folders);
+            self.named.push(member);
+            configured?;
+        }
+        for member in before {
+            tracing::info!(runner = member.name(), "removed from config.yaml");
+            self.leaving.spawn(member.linger());
+        }
+        // Those that have left by now.
+        while self.leaving.try_join_next().is_some() {}
+        Ok(())
+    }
+
+    /// How every process of every runner is.
     pub(crate) fn list(&self) -> Vec<RunnerStatus> {
-        let watchers = self.watchers.iter();
-        watchers.map(|watcher| watcher.seen().get()).collect()
+        self.members().flat_map(Member::status).collect()
     }
 
-    /// Has a runner do something. It is under way when this returns.
+    /// Has all processes of a runner do something. It is under way when this
+    /// returns.
     ///
     /// # Errors
     /// There is no such runner, or it is not the gateway's to start.
     pub(crate) fn command(&mut self, name: &str, command: Command) -> Result<(), CommandError> {
-        let Some(supervised) = self.processes.get_mut(name) else {
-            return Err(self.no_process(name));
+        let configured = || self.members().filter(|member| member.settings().is_some());
+        let Some(member) = configured().find(|member| member.name() == name) else {
+            return Err(CommandError::Unknown {
+                name: name.to_owned(),
+                known: configured().map(|it| it.name().to_owned()).collect(),
+            });
         };
         tracing::info!(runner = name, "{command:?} as told through the control API");
-        match command {
-            Command::Restart => supervised.restart(),
-            Command::Stop => supervised.stop(),
-            Command::Start => supervised.start(),
+        let path = member.settings().and_then(|settings| settings.path.clone());
+        match path {
+            Some(socket) if !member.command(command) => Err(CommandError::External {
+                name: name.to_owned(),
+                socket,
+            }),
+            Some(_) => Ok(()),
+            None => {
+                member.command(command);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    fn no_process(&self, name: &str) -> CommandError {
-        let runners = self.list();
-        let external = runners
-            .iter()
-            .find(|it| it.name == name && it.state == RunnerState::External);
-        let name = name.to_owned();
-        match external.and_then(|it| it.socket.clone()) {
-            Some(socket) => CommandError::External { name, socket },
-            None => CommandError::Unknown {
-                name,
-                known: runners.into_iter().map(|it| it.name).collect(),
-            },
-        }
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        std::iter::once(&self.default).chain(&self.named)
     }
 
     /// Stops every process.
-    pub(crate) async fn stop(self) {
-        let stopping = self
-            .processes
-            .into_values()
-            .filter_map(|supervised| supervised.process)
-            .map(|process| tokio::spawn(process.stop()));
-        for stopped in stopping.collect::<Vec<_>>() {
+    pub(crate) async fn stop(mut self) {
+        // They were given time; now there is none left.
+        self.leaving.abort_all();
+        let members = std::iter::once(self.default).chain(self.named);
+        let stopping: Vec<_> = members.map(|member| tokio::spawn(member.stop())).collect();
+        for stopped in stopping {
             // A panic has been reported by the task itself.
             let _ = stopped.await;
         }
@@ -224,78 +214,10 @@ impl Fleet {
 /// Handles of the configured names that lead nowhere: enough to check a
 /// configuration with.
 pub(crate) fn without_processes(settings: &Settings) -> Runners {
-    let idle = |runner: &RunnerSettings| {
-        handle(
-            &runner.name,
-            runner.timeout,
-            &Watcher::new(&runner.name, None),
-            &Metrics::default(),
-        )
+    let idle = |name: &str| {
+        let settings = host::Settings::default();
+        host::Runner::new(name, settings, Arc::new(()))
     };
-    Runners::new(unconfigured(), settings.ext_plugin.named.iter().map(idle))
-}
-
-fn unconfigured() -> Arc<host::Runner> {
-    let watcher = Watcher::new(DEFAULT_RUNNER, None);
-    let runner = handle(
-        DEFAULT_RUNNER,
-        RunnerTimeout::default(),
-        &watcher,
-        &Metrics::default(),
-    );
-    let why = "none is configured; set ext-plugin.cmd or ext-plugin.path_for_test in config.yaml";
-    runner.unavailable(0, host::Absence::Lasting, why.to_owned());
-    runner
-}
-
-fn handle(
-    name: &str,
-    timeout: RunnerTimeout,
-    watcher: &Arc<Watcher>,
-    metrics: &Metrics,
-) -> Arc<host::Runner> {
-    let RunnerTimeout {
-        connect,
-        prepare,
-        call,
-    } = timeout;
-    let timeouts = host::Timeouts {
-        connect,
-        prepare,
-        call,
-    };
-    let watcher: Arc<dyn host::Observer> = Arc::<Watcher>::clone(watcher);
-    let observer = Counted::observer(name, metrics, watcher);
-    let settings = host::Settings {
-        timeouts,
-        conf_lifetime: CONF_LIFETIME,
-        ..host::Settings::default()
-    };
-    host::Runner::new(name, settings, observer)
-}
-
-fn spec(
-    settings: &Settings,
-    runner: &RunnerSettings,
-    sockets: &Path,
-) -> Result<supervisor::Spec, Failure> {
-    let cmd: Vec<OsString> = runner.cmd.iter().map(OsString::from).collect();
-    Ok(supervisor::Spec {
-        name: runner.name.clone(),
-        cmd: supervisor::Argv::try_from(cmd)?,
-        working_dir: settings.folder.clone(),
-        env: environment::of_runner(&runner.envs, |name| std::env::var_os(name)),
-        socket: match &runner.path {
-            Some(path) => supervisor::SocketPath::Fixed(path.clone()),
-            None => supervisor::SocketPath::Fresh {
-                dir: sockets.to_owned(),
-            },
-        },
-        conf_expire_time: CONF_LIFETIME,
-        start_limit: Duration::from_secs(60),
-        drain: Duration::from_secs(10),
-        max_rss: None,
-        stop_grace: runner.stop_grace,
-        backoff: supervisor::Backoff::default(),
-    })
+    let named = settings.ext_plugin.named.iter();
+    Runners::new(idle(DEFAULT_RUNNER), named.map(|runner| idle(&runner.name)))
 }

@@ -1,7 +1,7 @@
 //! Carries out what the [`Machine`](crate::machine) decides and tells it what
 //! happens: the only place where processes, time and the caller's wishes meet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -28,8 +28,8 @@ pub(crate) struct Wishes {
     pub(crate) spec: Arc<Spec>,
     /// How many restarts were asked for.
     pub(crate) restarts: u64,
-    /// Replaced processes up to this one have no calls any more.
-    pub(crate) drained: Generation,
+    /// Replaced processes that have no calls any more; those said last.
+    pub(crate) drained: VecDeque<Generation>,
     /// Whether no process is wanted for now.
     pub(crate) halt: bool,
     pub(crate) stop: bool,
@@ -57,8 +57,6 @@ pub(crate) struct Driver {
     wishes: watch::Receiver<Wishes>,
     /// Restarts already passed to the machine.
     restarts: u64,
-    /// The same of [`Wishes::drained`].
-    drained: Generation,
     /// Whether there is still somebody to wish something.
     attended: bool,
     tally: Tally,
@@ -122,7 +120,6 @@ impl Driver {
             places,
             wishes,
             restarts: 0,
-            drained: Generation::NONE,
             attended: true,
             tally: Tally::default(),
             status,
@@ -167,10 +164,8 @@ impl Driver {
         } else {
             self.machine.start(now);
         }
-        // Once only: it says nothing of a process replaced after it was said.
-        if wishes.drained != self.drained {
-            self.drained = wishes.drained;
-            self.machine.drained(now, self.drained);
+        for generation in &wishes.drained {
+            self.machine.drained(now, *generation);
         }
         if wishes.stop {
             self.machine.stop(now);
@@ -190,7 +185,8 @@ impl Driver {
     fn publish(&self) {
         let state = self.machine.state();
         let process = self.machine.serving().or_else(|| self.machine.starting());
-        let pid = process.and_then(|process| Some(self.living.get(&process)?.pid));
+        let living = process.and_then(|process| self.living.get(&process));
+        let pid = living.map(|process| process.pid);
         let restarts = self.tally.spawned.saturating_sub(1);
         let crashes = self.tally.crashes;
         self.status.send_if_modified(|status| {
@@ -205,6 +201,7 @@ impl Driver {
                 since,
                 generation: process,
                 pid,
+                socket: living.map(|process| process.socket.clone()),
                 restarts,
                 crashes,
             };

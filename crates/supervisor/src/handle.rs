@@ -1,6 +1,7 @@
 //! The caller's end: start, restart, stop.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
@@ -8,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::driver::{Driver, Wishes};
 use crate::event::Observer;
+use crate::limits;
 use crate::spec::{Generation, Spec};
 use crate::status::{State, Status};
 
@@ -34,7 +36,7 @@ impl Supervisor {
         let wishes = Wishes {
             spec: Arc::new(spec),
             restarts: 0,
-            drained: Generation::NONE,
+            drained: VecDeque::new(),
             halt: false,
             stop: false,
         };
@@ -44,11 +46,12 @@ impl Supervisor {
             since: SystemTime::now(),
             generation: None,
             pid: None,
+            socket: None,
             restarts: 0,
             crashes: 0,
         });
         Handle {
-            wishes,
+            wishes: Arc::new(wishes),
             status,
             driver: tokio::spawn(Driver::new(observer, inbox, publisher).run()),
         }
@@ -58,7 +61,7 @@ impl Supervisor {
 /// A runner that runs. Dropping it kills the runner's processes.
 #[derive(Debug)]
 pub struct Handle {
-    wishes: watch::Sender<Wishes>,
+    wishes: Arc<watch::Sender<Wishes>>,
     status: watch::Receiver<Status>,
     driver: JoinHandle<()>,
 }
@@ -108,11 +111,16 @@ impl Handle {
         self.status.borrow().clone()
     }
 
-    /// Says that no call is left on `generation` or those before it, so that
-    /// those [`Retired`](crate::Event::Retired) by now can be stopped.
+    /// Says that no call is left on `generation`, so that it can be stopped if it
+    /// is [`Retired`](crate::Event::Retired).
     pub fn drained(&self, generation: Generation) {
-        self.wishes
-            .send_modify(|wishes| wishes.drained = wishes.drained.max(generation));
+        drained(&self.wishes, generation);
+    }
+
+    /// For whoever only tells when calls have ended.
+    #[must_use]
+    pub fn drainer(&self) -> Drainer {
+        Drainer(Arc::downgrade(&self.wishes))
     }
 
     /// Waits until the runner is about this. Returns at once if it has stopped for
@@ -137,4 +145,28 @@ impl Handle {
         // either way the processes were killed.
         let _ = self.driver.await;
     }
+}
+
+/// Tells a runner which of its processes have no calls any more. Keeps nothing
+/// running.
+#[derive(Debug, Clone)]
+pub struct Drainer(Weak<watch::Sender<Wishes>>);
+
+impl Drainer {
+    /// As [`Handle::drained`]; nothing if the handle is gone.
+    pub fn drained(&self, generation: Generation) {
+        if let Some(wishes) = self.0.upgrade() {
+            drained(&wishes, generation);
+        }
+    }
+}
+
+fn drained(wishes: &watch::Sender<Wishes>, generation: Generation) {
+    wishes.send_modify(|wishes| {
+        // Older ones have been heeded, or been stopped meanwhile.
+        if wishes.drained.len() == limits::DRAINED {
+            wishes.drained.pop_front();
+        }
+        wishes.drained.push_back(generation);
+    });
 }

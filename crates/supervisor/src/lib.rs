@@ -39,6 +39,6 @@ mod status;
 
 pub use error::{EmptyCommand, SpawnError};
 pub use event::{Event, Exit, Observer, Stream, Trouble};
-pub use handle::{Handle, Supervisor};
+pub use handle::{Drainer, Handle, Supervisor};
 pub use spec::{Argv, Backoff, Generation, SocketPath, Spec};
 pub use status::{State, Status};

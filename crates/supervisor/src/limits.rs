@@ -14,9 +14,17 @@ pub(crate) const READ_BYTES: usize = 8 * 1024;
 /// from a descendant that outlived it.
 pub(crate) const LAST_OUTPUT_BYTES: usize = 1024 * 1024;
 
-/// A process that has listened this long did not fail to start: the backoff
-/// begins anew when it ends.
+/// A process that has listened this long did not end for what it is: its
+/// successor comes soon, however often that happens.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_millis(100);
+
+/// How often processes may end in a row that listened for less, until that
+/// counts as if they had not come up.
+pub(crate) const FLAPS: u32 = 64;
+
+/// The longest time until the next process up to there, unless the first delay
+/// is longer.
+pub(crate) const FLAP_DELAY: Duration = Duration::from_millis(100);
 
 /// Ends and failed spawns in a row until the runner counts as one that does not
 /// come up: less than a second, if they come at once.
@@ -45,6 +53,10 @@ pub(crate) const PLACE_DRAIN: Duration = Duration::from_secs(1);
 /// Replaced processes that are left to end their calls; the oldest beyond that
 /// is stopped before its time. Each takes memory like one that serves.
 pub(crate) const DRAINING: usize = 4;
+
+/// Processes of which it is remembered that they have no calls, until that is
+/// heeded; more than can be left to end their calls at once.
+pub(crate) const DRAINED: usize = 4 * DRAINING;
 
 /// Time between two looks at a process's memory, where that has a limit.
 pub(crate) const MEASURE: Duration = Duration::from_secs(1);

@@ -16,6 +16,7 @@
 //!   nothing is spawned any more.
 
 mod action;
+mod ends;
 mod process;
 
 use std::collections::VecDeque;
@@ -28,6 +29,7 @@ use crate::spec::{Backoff, Generation};
 use crate::status::State;
 
 pub(crate) use action::{Action, Departure, Notice};
+use ends::Ends;
 pub(crate) use process::Place;
 use process::{Phase, Process};
 
@@ -72,8 +74,7 @@ pub(crate) struct Machine {
     processes: Vec<Process>,
     /// When to spawn the next process; later if another one is in its place.
     spawn_at: Option<Instant>,
-    /// Ends and failed spawns since a process last settled.
-    failures: u32,
+    ends: Ends,
     /// Whether it was told that the runner does not come up.
     failing: bool,
     trial: Option<Trial>,
@@ -90,7 +91,7 @@ impl Machine {
             goal: Goal::Running,
             processes: Vec::new(),
             spawn_at: Some(now),
-            failures: 0,
+            ends: Ends::default(),
             failing: false,
             trial: None,
             patient_until: None,
@@ -225,6 +226,7 @@ impl Machine {
         };
         let after = now - process.spawned_at;
         self.trial = None;
+        self.ends.listened();
         self.failing = false;
         self.report(generation, Notice::Ready { after });
         for other in 0..self.processes.len() {
@@ -244,12 +246,8 @@ impl Machine {
             Phase::Starting { .. } => self.did_not_start(now),
             // Unless its successor lives already or is about to be spawned.
             Phase::Ready { .. } if self.spawn_at.is_none() && self.starting().is_none() => {
-                if process.has_settled(now) {
-                    self.failures = 0;
-                    Some(self.schedule_spawn(now))
-                } else {
-                    self.did_not_start(now)
-                }
+                self.ends.ended(process.has_settled(now));
+                Some(self.follow(now))
             }
             _ => None,
         };
@@ -291,7 +289,7 @@ impl Machine {
             self.trial = Some(Trial { proven, failures });
         }
         self.terms = terms;
-        self.failures = 0;
+        self.ends = Ends::default();
         self.make_way(now);
     }
 
@@ -310,7 +308,7 @@ impl Machine {
         }
         self.goal = Goal::Halted;
         self.spawn_at = None;
-        self.failures = 0;
+        self.ends = Ends::default();
         self.failing = false;
         self.trial = None;
         for index in 0..self.processes.len() {
@@ -323,13 +321,13 @@ impl Machine {
         self.report_if_over();
     }
 
-    /// The replaced processes up to this one have no calls any more.
-    pub(crate) fn drained(&mut self, now: Instant, last: Generation) {
-        for index in 0..self.processes.len() {
-            let process = &self.processes[index];
-            if process.generation <= last && process.is_draining() {
-                self.terminate(index, now);
-            }
+    /// This process has no calls any more. That means something only if it gets
+    /// no new ones.
+    pub(crate) fn drained(&mut self, now: Instant, generation: Generation) {
+        if let Some(index) = self.find(generation)
+            && self.processes[index].is_draining()
+        {
+            self.terminate(index, now);
         }
     }
 
@@ -393,13 +391,21 @@ impl Machine {
                 return None;
             }
         }
-        let delay = self.schedule_spawn(now);
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= limits::FAILING_AFTER && self.serving().is_none() {
-            let times = self.failures;
+        self.ends.unborn();
+        Some(self.follow(now))
+    }
+
+    /// Makes a spawn due after the delay that what has happened asks for, which
+    /// is returned.
+    fn follow(&mut self, now: Instant) -> Duration {
+        let delay = self.ends.delay(self.terms.backoff);
+        self.spawn_at = Some(now.checked_add(delay).unwrap_or(now + limits::NEVER));
+        if let Some(times) = self.ends.failing()
+            && self.serving().is_none()
+        {
             self.fail(Trouble::Ends { times });
         }
-        Some(delay)
+        delay
     }
 
     /// Back to the terms that worked, and to the process that does if it lives.
@@ -408,7 +414,7 @@ impl Machine {
             return;
         };
         self.terms = trial.proven;
-        self.failures = 0;
+        self.ends = Ends::default();
         self.spawn_at = self.serving().is_none().then_some(now);
         self.actions.push_back(Action::FallBack(trouble));
     }
@@ -459,14 +465,6 @@ impl Machine {
         self.actions
             .push_back(Action::Signal(generation, Signal::Kill));
         self.report(generation, Notice::Killed);
-    }
-
-    /// Makes a spawn due after the delay that so many failures ask for, which is
-    /// returned.
-    fn schedule_spawn(&mut self, now: Instant) -> Duration {
-        let delay = self.terms.backoff.delay(self.failures);
-        self.spawn_at = Some(now.checked_add(delay).unwrap_or(now + limits::NEVER));
-        delay
     }
 
     fn may_spawn(&self) -> bool {

@@ -1,6 +1,7 @@
 //! How a runner is, at a glance.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::spec::Generation;
@@ -16,6 +17,8 @@ pub struct Status {
     pub generation: Option<Generation>,
     /// That process's id.
     pub pid: Option<u32>,
+    /// Where it listens or was told to.
+    pub socket: Option<PathBuf>,
     /// How many processes were spawned after the first.
     pub restarts: u64,
     /// How many ended without being told to.

@@ -35,7 +35,10 @@ use crate::yaml;
 
 pub use self::access_log::{AccessLog, Escape};
 pub use self::control::ControlApi;
-pub use self::ext_plugin::{EnvRule, ExtPlugin, RunnerSettings, RunnerTimeout};
+pub use self::ext_plugin::{
+    BreakerRule, EnvRule, ExtPlugin, OutputLevel, OutputRule, RunnerLimits, RunnerSettings,
+    RunnerTerms, RunnerTimeout,
+};
 pub use self::prometheus::MetricsExport;
 pub use self::tracing::Tracing;
 

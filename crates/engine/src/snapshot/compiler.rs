@@ -15,7 +15,7 @@ use super::{Route, Service};
 use crate::chain::{Built, Chain, merged};
 use crate::consumer::{Consumer, Consumers, Identity};
 use crate::meta::Meta;
-use crate::plugin::{Owner, Plugin, Registry};
+use crate::plugin::{Mark, Owner, Plugin, Registry};
 use crate::upstream::Upstream;
 
 /// Compiled parts by what they were compiled from.
@@ -23,6 +23,8 @@ use crate::upstream::Upstream;
 pub(super) struct Kept {
     pub(super) plugins: HashMap<(Owner, String), (Value, Arc<dyn Plugin>)>,
     upstreams: HashMap<Owner, (outrigger_model::Upstream, Arc<Upstream>)>,
+    /// That of the registry that built the plugins, or found that they can go on.
+    mark: Mark,
 }
 
 /// What routes refer to.
@@ -63,7 +65,10 @@ impl<'a> Compiler<'a> {
         Compiler {
             registry,
             previous,
-            kept: Kept::default(),
+            kept: Kept {
+                mark: registry.mark().clone(),
+                ..Kept::default()
+            },
             invalid: Vec::new(),
         }
     }
@@ -134,7 +139,7 @@ impl<'a> Compiler<'a> {
         let mut credentials = Vec::new();
         let mut plugins = Vec::new();
         for (plugin, conf) in consumer.plugins.iter() {
-            let credential = self.registry.get(plugin);
+            let credential = self.registry.get(plugin).ok();
             match credential.and_then(|factory| factory.credential(conf)) {
                 Some(Ok(credential)) => credentials.push((plugin, credential)),
                 Some(Err(fault)) => self.fault(Kind::Consumer, name, plugin, fault),
@@ -294,18 +299,16 @@ impl<'a> Compiler<'a> {
     }
 
     fn plugin(&mut self, owner: Owner, name: &str, conf: &Value) -> Result<Built, Fault> {
-        let Some(factory) = self.registry.get(name) else {
-            let known: Vec<_> = self.registry.names().collect();
-            let message = format!("unknown plugin [{name}]; known are {}", known.join(", "));
-            return Err(Fault {
-                path: PropertyPath::root(),
-                message,
-            });
-        };
+        let factory = self.registry.get(name)?;
         let (meta, conf) = Meta::take(conf)?;
         let key = (owner, name.to_owned());
         let plugin = match self.previous.plugins.get(&key) {
-            Some((same, plugin)) if *same == *conf => Arc::clone(plugin),
+            Some((same, plugin)) if *same == *conf => {
+                if !self.previous.mark.is_of(self.registry) {
+                    factory.check(&conf)?;
+                }
+                Arc::clone(plugin)
+            }
             _ => factory.build(&conf, &key.0)?,
         };
         let kept = (Cow::into_owned(conf), Arc::clone(&plugin));

@@ -13,7 +13,11 @@ impl Plugin for Mark {
     }
 }
 
-struct MarkFactory;
+/// Refuses configurations that name this, as one that names what has gone.
+#[derive(Default)]
+struct MarkFactory {
+    gone: Option<&'static str>,
+}
 
 impl Factory for MarkFactory {
     fn name(&self) -> &'static str {
@@ -32,15 +36,37 @@ impl Factory for MarkFactory {
                 message: "must not be".into(),
             });
         }
+        self.check(conf)?;
         Ok(Arc::new(Mark(conf.clone())))
+    }
+
+    fn check(&self, conf: &Value) -> Result<(), Fault> {
+        match self.gone {
+            Some(gone) if conf.get("uses") == Some(&gone.into()) => Err(Fault {
+                path: PropertyPath::root().key("uses"),
+                message: "there is none".into(),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
+fn registry(gone: Option<&'static str>) -> Registry {
+    Registry::new([Box::new(MarkFactory { gone }) as Box<dyn Factory>])
+}
+
 fn compile(resources: &Value, previous: &Snapshot) -> Result<Snapshot, Vec<Invalid>> {
-    let registry = Registry::new([Box::new(MarkFactory) as Box<dyn Factory>]);
+    compile_by(&registry(None), resources, previous)
+}
+
+fn compile_by(
+    registry: &Registry,
+    resources: &Value,
+    previous: &Snapshot,
+) -> Result<Snapshot, Vec<Invalid>> {
     let resources = Resources::from_json(resources).unwrap();
     resources.check_references().unwrap();
-    Snapshot::compile(&resources, &registry, Mode::default(), previous)
+    Snapshot::compile(&resources, registry, Mode::default(), previous)
 }
 
 fn find(snapshot: Snapshot, path: &str) -> MatchedRoute {
@@ -245,6 +271,45 @@ fn global_rules_are_chains_of_their_own() {
             "plugin_config p: plugins.nonsense: unknown plugin [nonsense]; known are mark",
             "global_rule 1: plugins.mark.bad: must not be",
             "consumer jack: plugins.key-auth: unknown plugin [key-auth]; known are mark",
+        ]
+    );
+}
+
+/// What is wrong, as text.
+fn faults(compiled: Result<Snapshot, Vec<Invalid>>) -> Vec<String> {
+    let invalid = compiled.err().unwrap_or_default();
+    invalid.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn another_registry_takes_plugins_over_if_what_they_name_is_still_there() {
+    let resources = json!({"routes": [
+        {"id": "1", "uri": "/1", "plugins": {"mark": {"uses": "a"}}},
+        {"id": "2", "uri": "/2", "plugins": {"mark": {"uses": "b"}}},
+    ]});
+    let first = compile(&resources, &Snapshot::empty()).unwrap();
+    let gone = compile_by(&registry(Some("b")), &resources, &first);
+    assert_eq!(faults(gone), ["route 2: plugins.mark.uses: there is none"]);
+
+    let other = compile_by(&registry(Some("c")), &resources, &first).unwrap();
+    for (key, (_, plugin)) in &other.kept.plugins {
+        assert!(Arc::ptr_eq(plugin, &first.kept.plugins[key].1), "{key:?}");
+    }
+}
+
+#[test]
+fn a_plugin_that_is_not_in_the_list_is_refused_by_name() {
+    let resources = json!({"routes": [{"id": "1", "uri": "/", "plugins": {"mark": {}}}]});
+    let compiled = |names: &[&str]| {
+        let registry = registry(None).only(names);
+        faults(compile_by(&registry, &resources, &Snapshot::empty()))
+    };
+    assert_eq!(compiled(&["mark", "another"]), [""; 0]);
+    assert_eq!(
+        compiled(&["another"]),
+        [
+            "route 1: plugins.mark: the plugin [mark] is switched off: it is not in the list \
+          `plugins` of config.yaml"
         ]
     );
 }

@@ -38,7 +38,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         loop {
             match signals.next().await {
                 Signal::Reload => {
-                    gateway.reload(Settings::load(&folder.path().join(CONFIG), &env)?);
+                    let settings = Settings::load(&folder.path().join(CONFIG), &env)?;
+                    gateway.reload(settings).await?;
                 }
                 Signal::Reopen => gateway.reopen_logs(),
                 Signal::Stop => break,

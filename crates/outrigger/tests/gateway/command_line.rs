@@ -74,10 +74,10 @@ nginx_config:
 ";
     let expected = "\
 outrigger: DIR/config.yaml:2:3: apisix.node_listen: expected 99999 to be at most 65535
-DIR/config.yaml:3:3: apisix.ssl: TLS is not supported yet: set ssl.enable to false, and put TLS in front
-DIR/config.yaml:9:3: ext-plugin.cmnd: unknown property, did you mean \"cmd\"?
-DIR/config.yaml:10:13: ext-plugin.timeout.call: wrong type: expected integer, got string
-DIR/config.yaml:13:5: nginx_config.http.client_max_body_size: expected a size such as 1024, 8k, 10m or 1g";
+outrigger: DIR/config.yaml:3:3: apisix.ssl: TLS is not supported yet: set ssl.enable to false, and put TLS in front
+outrigger: DIR/config.yaml:9:3: ext-plugin.cmnd: unknown property, did you mean \"cmd\"?
+outrigger: DIR/config.yaml:10:13: ext-plugin.timeout.call: wrong type: expected integer, got string
+outrigger: DIR/config.yaml:13:5: nginx_config.http.client_max_body_size: expected a size such as 1024, 8k, 10m or 1g";
     let (code, stdout, stderr) = check(config, "#END\n");
     assert_eq!((code, stderr.as_str(), stdout.as_str()), (1, expected, ""));
 }
@@ -95,8 +95,8 @@ routes:
 ";
     let expected = "\
 outrigger: DIR/apisix.yaml:2:5: routes[0]: at least one of \"plugins\", \"upstream\", \"upstream_id\", \"service_id\" and \"plugin_config_id\" is required
-DIR/apisix.yaml:3:5: routes[0].methdos: unknown property, did you mean \"methods\"?
-DIR/apisix.yaml:6:15: routes[1].upstream.nodes[\"127.0.0.1:0\"]: invalid port: expected a number from 1 to 65535";
+outrigger: DIR/apisix.yaml:3:5: routes[0].methdos: unknown property, did you mean \"methods\"?
+outrigger: DIR/apisix.yaml:6:15: routes[1].upstream.nodes[\"127.0.0.1:0\"]: invalid port: expected a number from 1 to 65535";
     let (code, _, stderr) = check(CONFIG, routes);
     assert_eq!((code, stderr.as_str()), (1, expected));
 }
@@ -114,8 +114,8 @@ routes:
 ";
     let expected = "\
 outrigger: DIR/apisix.yaml:4:35: routes[0].plugins.ext-plugin-pre-req.conf[0]: property \"value\" is required
-DIR/apisix.yaml:5:29: routes[0].plugins.ext-plugin-post-req.runner: there is no runner of this name in config.yaml (ext-plugin.runners); there are: default
-DIR/apisix.yaml:6:23: routes[0].plugins.proxy-rewrite.uri: expected a path: a slash, then at most 4095 characters";
+outrigger: DIR/apisix.yaml:5:29: routes[0].plugins.ext-plugin-post-req.runner: there is no runner of this name in config.yaml (ext-plugin.runners); there are: default
+outrigger: DIR/apisix.yaml:6:23: routes[0].plugins.proxy-rewrite.uri: expected a path: a slash, then at most 4095 characters";
     let (code, _, stderr) = check(CONFIG, routes);
     assert_eq!((code, stderr.as_str()), (1, expected));
 }

@@ -31,6 +31,8 @@ mod response_edges;
 mod response_phase;
 mod responses;
 mod routing;
+mod runner_fleet;
+mod runner_output;
 mod runner_process;
 mod runners;
 mod stopping;

@@ -353,20 +353,6 @@ fn a_gateway_killed_with_sigkill_takes_its_runner_along() {
 }
 
 #[test]
-fn what_a_runner_writes_is_in_the_log_line_by_line() {
-    let script =
-        "echo to stdout; echo 'to stderr \\033[31mred' >&2; printf unfinished; exec sleep 600";
-    let gateway = gateway()
-        .config(json!({"ext-plugin": {"cmd": ["sh", "-c", script]}}))
-        .start();
-    for text in ["to stdout", "to stderr \\u{1b}[31mred"] {
-        let line = gateway.wait_log(text);
-        assert!(line.contains("runner=\"default\""), "{line}");
-        assert!(line.contains("INFO"), "{line}");
-    }
-}
-
-#[test]
 fn a_runner_that_floods_the_log_does_not_hold_up_the_gateway() {
     let upstream = Upstream::echo();
     let gateway = gateway()

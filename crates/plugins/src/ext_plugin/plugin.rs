@@ -22,7 +22,7 @@ use outrigger_telemetry::metrics::{CallCost, Outcome};
 use super::conf::{Bodies, Conf, Policy, ResponseHeaders};
 use super::failure::{Failure, Verdict};
 use super::failure_log::FailureLog;
-use super::steps::{Step, steps};
+use super::steps::{Step, check, steps};
 use super::{External, Phase};
 
 pub(super) struct ExtPluginFactory {
@@ -58,6 +58,10 @@ impl Factory for ExtPluginFactory {
             response_headers: conf.response_headers,
             memory: self.external.body_memory.clone(),
         }))
+    }
+
+    fn check(&self, json: &serde_json::Value) -> Result<(), Fault> {
+        check(&Conf::read(json)?, &self.external.runners)
     }
 }
 

@@ -28,6 +28,15 @@ impl Runners {
         }
     }
 
+    /// The same without the named ones.
+    #[must_use]
+    pub fn without_named(&self) -> Self {
+        Runners {
+            default: Arc::clone(&self.default),
+            named: HashMap::new(),
+        }
+    }
+
     pub(super) fn find(&self, name: Option<&str>) -> Option<&Arc<Runner>> {
         match name {
             None => Some(&self.default),
@@ -64,6 +73,15 @@ impl External {
             runners,
             metrics: metrics.clone(),
             body_memory: BodyMemory::new(BODY_MEMORY),
+        }
+    }
+
+    /// The same with other runners; what is counted goes on.
+    #[must_use]
+    pub fn with_runners(&self, runners: Runners) -> Self {
+        External {
+            runners,
+            ..self.clone()
         }
     }
 

@@ -75,6 +75,21 @@ pub(super) fn steps(
         .collect())
 }
 
+/// Whether all runners that a configuration names are there.
+///
+/// # Errors
+/// As those of [`steps`].
+pub(super) fn check(conf: &Conf, runners: &Runners) -> Result<(), Fault> {
+    let root = PropertyPath::root;
+    find(runners, conf.runner.as_deref(), || root().key("runner"))?;
+    for (index, entry) in conf.entries.iter().enumerate() {
+        find(runners, entry.runner.as_deref(), || {
+            root().key("conf").index(index).key("runner")
+        })?;
+    }
+    Ok(())
+}
+
 fn find(
     runners: &Runners,
     name: Option<&str>,

@@ -198,14 +198,12 @@ fn the_only_process_may_listen_late_but_until_then_the_runner_is_failing() {
     assert_eq!(sim.spawned.len(), 1);
 }
 
-#[test]
-fn processes_that_die_before_they_have_settled_are_replaced_after_growing_delays() {
-    let mut sim = Sim::new();
-    let mut delays = Vec::new();
-    for _ in 0..7 {
-        sim.pass(ms(10));
-        let departure = sim.exit(sim.last());
-        assert!(!departure.requested);
+/// How long it is until the next process each time, when `ends` end after
+/// `lifetime`.
+fn delays(sim: &mut Sim, ends: usize, lifetime: Duration) -> Vec<Duration> {
+    let end = |_| {
+        sim.pass(lifetime);
+        assert!(!sim.exit(sim.last()).requested);
         let before = sim.now;
         let mut seen = sim.settle();
         seen.retain(|action| !matches!(action, Action::ReportFailing(_)));
@@ -214,9 +212,37 @@ fn processes_that_die_before_they_have_settled_are_replaced_after_growing_delays
         };
         sim.pass(delay);
         assert_eq!(sim.spawned.last().unwrap().1, before + delay - sim.start);
-        delays.push(delay);
-    }
+        delay
+    };
+    (0..ends).map(end).collect()
+}
+
+#[test]
+fn processes_that_die_before_they_listen_are_replaced_after_growing_delays() {
+    let mut sim = Sim::new();
+    sim.listens = false;
+    let delays = delays(&mut sim, 7, ms(10));
     assert_eq!(delays, [100, 200, 400, 800, 1600, 3000, 3000].map(ms));
+}
+
+#[test]
+fn processes_that_listen_and_die_are_replaced_soon_but_not_for_ever() {
+    let mut sim = Sim::new();
+    let tolerated = limits::FLAPS as usize;
+    assert_eq!(
+        delays(&mut sim, tolerated, ms(10)),
+        vec![ms(100); tolerated]
+    );
+    assert_eq!(sim.machine.state(), State::Starting);
+    assert_eq!(delays(&mut sim, 4, ms(10)), [100, 200, 400, 800].map(ms));
+    sim.listens = false;
+    sim.pass(ms(10));
+    assert_eq!(sim.machine.state(), State::Failing);
+
+    // One that settles makes good for all.
+    sim.listens = true;
+    sim.pass(ms(100) + limits::SETTLED_AFTER);
+    assert_eq!(delays(&mut sim, 2, ms(10)), [100, 100].map(ms));
 }
 
 #[test]
@@ -250,12 +276,7 @@ fn a_runner_that_ends_again_and_again_is_failing_until_it_listens() {
     sim.pass(ms(100));
     assert_eq!(sim.machine.state(), State::Running);
 
-    // It listened, but only for a moment: it is failing again at once.
-    sim.exit(sim.last());
-    let again = Action::ReportFailing(Trouble::Ends { times: 7 });
-    assert!(sim.settle().contains(&again));
-    // It settles: what was is forgotten.
-    sim.pass(ms(3200));
+    // What was is forgotten.
     sim.exit(sim.last());
     assert_eq!(sim.settle(), [Action::ReportRespawn(ms(100))]);
 }

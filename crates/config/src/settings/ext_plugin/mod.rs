@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use outrigger_model::read::{At, Object};
 
 use super::outrigger::read_path;
-use super::units;
 use crate::limits;
+
+mod terms;
+
+pub use terms::{BreakerRule, OutputLevel, OutputRule, RunnerLimits, RunnerTerms, RunnerTimeout};
 
 /// The runners of external plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,32 +38,12 @@ pub struct RunnerSettings {
     /// The environment that it gets, besides the few names that all get. Of
     /// several rules for one name the last counts.
     pub envs: Vec<EnvRule>,
-    /// How long it may take.
-    pub timeout: RunnerTimeout,
-    /// How long it has to end when told to, before it is killed.
-    pub stop_grace: Duration,
-}
-
-/// How long a runner may take. None of the times is zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunnerTimeout {
-    /// To accept a connection.
-    pub connect: Duration,
-    /// To prepare a plugin's configuration.
-    pub prepare: Duration,
-    /// For one call.
-    pub call: Duration,
-}
-
-impl Default for RunnerTimeout {
-    /// APISIX's: 1 second to connect, 60 for all else.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(1),
-            prepare: Duration::from_secs(60),
-            call: Duration::from_secs(60),
-        }
-    }
+    /// How many processes of it run side by side. Not 0; 1 where it has a path.
+    pub instances: usize,
+    /// The file, absolute, that its output is appended to, besides the log.
+    pub log_file: Option<PathBuf>,
+    /// On which terms it is called and kept.
+    pub terms: RunnerTerms,
 }
 
 /// A variable of a runner's environment. It is shown without its value, which may be
@@ -88,19 +70,16 @@ const DEFAULT: &str = "default";
 /// What the gateway itself tells a runner.
 const RESERVED: [&str; 2] = ["APISIX_LISTEN_ADDRESS", "APISIX_CONF_EXPIRE_TIME"];
 
-/// APISIX's time between SIGTERM and SIGKILL.
-const STOP_GRACE: Duration = Duration::from_secs(1);
-
 /// Reads the section. All runners get `envs`; relative paths are relative to `folder`.
 pub(super) fn read(root: &Object<'_>, envs: &[EnvRule], folder: &Path) -> ExtPlugin {
     root.section("ext-plugin", |section| {
-        let base = Base {
+        let none = Base {
             envs: envs.to_vec(),
-            timeout: read_timeout(section, RunnerTimeout::default()),
-            stop_grace: read_grace(section, STOP_GRACE),
+            terms: RunnerTerms::default(),
             folder,
         };
-        let default = read_runner(section, DEFAULT, &base);
+        let (default, terms) = read_runner(section, DEFAULT, &none);
+        let base = Base { terms, ..none };
         let named = section.read("runners", |at| read_named(at, &base));
         ExtPlugin {
             default,
@@ -112,8 +91,7 @@ pub(super) fn read(root: &Object<'_>, envs: &[EnvRule], folder: &Path) -> ExtPlu
 /// What a runner has that says nothing else.
 struct Base<'f> {
     envs: Vec<EnvRule>,
-    timeout: RunnerTimeout,
-    stop_grace: Duration,
+    terms: RunnerTerms,
     folder: &'f Path,
 }
 
@@ -123,13 +101,8 @@ fn read_named(at: &At<'_>, base: &Base<'_>) -> Option<Vec<RunnerSettings>> {
     for (name, at) in runners.entries() {
         check_name(&at, name);
         let Some(object) = at.object() else { continue };
-        let own = Base {
-            envs: base.envs.clone(),
-            timeout: read_timeout(&object, base.timeout),
-            stop_grace: read_grace(&object, base.stop_grace),
-            folder: base.folder,
-        };
-        named.extend(read_runner(&object, name, &own));
+        let (runner, _) = read_runner(&object, name, base);
+        named.extend(runner);
         if ["cmd", "path", "path_for_test"]
             .iter()
             .all(|key| object.get(key).is_none())
@@ -153,23 +126,48 @@ fn check_name(at: &At<'_>, name: &str) {
     }
 }
 
-/// None if there is neither command nor path.
-fn read_runner(object: &Object<'_>, name: &str, base: &Base<'_>) -> Option<RunnerSettings> {
+/// The runner, which is none if there is neither command nor path, and the terms
+/// that stand there.
+fn read_runner(
+    object: &Object<'_>,
+    name: &str,
+    base: &Base<'_>,
+) -> (Option<RunnerSettings>, RunnerTerms) {
     let cmd = object.read("cmd", read_cmd);
     let path = read_socket(object, base.folder);
     let mut envs = base.envs.clone();
     envs.extend(object.read("envs", read_envs).unwrap_or_default());
+    let instances = object.read("instances", |at| read_instances(at, object));
+    let mut terms = terms::read(object, &base.terms);
+    let log_file = object.section("log", |log| {
+        terms.log = terms::read_output(log, terms.log);
+        log.read("file", |at| read_path(at, base.folder))
+    });
     if cmd.is_none() && path.is_none() {
-        return None;
+        return (None, terms);
     }
-    Some(RunnerSettings {
+    let runner = RunnerSettings {
         name: name.to_owned(),
         cmd: cmd.unwrap_or_default(),
         path,
         envs,
-        timeout: base.timeout,
-        stop_grace: base.stop_grace,
-    })
+        instances: instances.unwrap_or(1),
+        log_file,
+        terms: terms.clone(),
+    };
+    (Some(runner), terms)
+}
+
+/// Each process listens on a path of its own, so none may be configured.
+fn read_instances(at: &At<'_>, runner: &Object<'_>) -> Option<usize> {
+    let instances = at.integer(1..=limits::RUNNER_INSTANCES)?;
+    let has_path = ["path", "path_for_test"]
+        .iter()
+        .any(|key| runner.get(key).is_some());
+    if instances > 1 && has_path {
+        at.fault("several processes cannot listen at one path: leave the path out, or let it be 1");
+    }
+    usize::try_from(instances).ok()
 }
 
 fn read_cmd(at: &At<'_>) -> Option<Vec<String>> {
@@ -211,25 +209,6 @@ fn read_socket(object: &Object<'_>, folder: &Path) -> Option<PathBuf> {
         at.fault(format!("the path of a socket has at most {most} bytes"));
     }
     Some(path)
-}
-
-fn read_timeout(object: &Object<'_>, default: RunnerTimeout) -> RunnerTimeout {
-    object.section("timeout", |timeout| {
-        let time = |key, default| {
-            let time = timeout.read(key, |at| units::milliseconds(at, 1));
-            time.unwrap_or(default)
-        };
-        RunnerTimeout {
-            connect: time("connect", default.connect),
-            prepare: time("prepare", default.prepare),
-            call: time("call", default.call),
-        }
-    })
-}
-
-fn read_grace(object: &Object<'_>, default: Duration) -> Duration {
-    let grace = object.read("stop_grace", |at| units::milliseconds(at, 0));
-    grace.unwrap_or(default)
 }
 
 /// Reads rules for the environment: `NAME` or `NAME=value` each.

@@ -1,0 +1,40 @@
+//! The plugins that the configuration allows, with the runners that it names.
+
+use outrigger_config::Settings;
+use outrigger_engine::plugin::Registry;
+use outrigger_plugins::{External, Runners};
+use outrigger_telemetry::metrics::Metrics;
+
+/// What plugins share for as long as the gateway runs.
+pub(crate) struct Plugins(External);
+
+impl Plugins {
+    /// Calls are counted in `metrics`. Of `runners` only the default one is kept:
+    /// the others come and go.
+    pub(crate) fn new(settings: &Settings, runners: &Runners, metrics: &Metrics) -> Self {
+        let mut external = External::new(runners.without_named(), metrics);
+        if let Some(bytes) = settings.body_memory {
+            external = external.body_memory(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        Plugins(external)
+    }
+
+    /// Those that `settings` allow, calling `runners`.
+    pub(crate) fn registry(&self, settings: &Settings, runners: &Runners) -> Registry {
+        let external = self.0.with_runners(runners.clone());
+        let registry = outrigger_plugins::registry(&external);
+        match &settings.plugins {
+            None => registry,
+            Some(names) => registry.only(names),
+        }
+    }
+
+    /// The names in the list `plugins` that no plugin here has.
+    pub(crate) fn missing<'s>(&self, settings: &'s Settings) -> Vec<&'s str> {
+        let registry = outrigger_plugins::registry(&self.0);
+        let listed = settings.plugins.iter().flatten().map(String::as_str);
+        listed
+            .filter(|name| !registry.names().any(|known| known == *name))
+            .collect()
+    }
+}

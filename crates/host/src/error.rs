@@ -240,10 +240,14 @@ impl CallError {
     /// Whether nobody accepts connections where the runner should listen: it
     /// just ended, or is just starting.
     pub(crate) fn is_nobody_there(&self) -> bool {
-        use io::ErrorKind::{ConnectionRefused, NotFound};
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound};
 
         match self {
-            Self::Connect { source, .. } => matches!(source.kind(), NotFound | ConnectionRefused),
+            // Reset: it ended before it had accepted the connection.
+            Self::Connect { source, .. } => matches!(
+                source.kind(),
+                NotFound | ConnectionRefused | ConnectionReset
+            ),
             Self::NotRunning { .. } => true,
             _ => false,
         }

@@ -329,6 +329,19 @@ mod tests {
     }
 
     #[test]
+    fn a_runner_that_ends_while_it_is_connected_to_is_not_there() {
+        let connect = |kind: io::ErrorKind| CallError::Connect {
+            socket: Path::new("/run/x.sock").into(),
+            source: Arc::new(kind.into()),
+        };
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound, PermissionDenied};
+        for kind in [ConnectionRefused, ConnectionReset, NotFound] {
+            assert!(connect(kind).is_nobody_there(), "{kind}");
+        }
+        assert!(!connect(PermissionDenied).is_nobody_there());
+    }
+
+    #[test]
     fn the_callers_own_error_comes_back() {
         let error = BodyError::new(io::Error::other("too long"));
         assert_eq!(

@@ -100,7 +100,7 @@ impl Output {
         }
         let now = Instant::now();
         let has_room = state.rate.has_room(now);
-        self.tell(state.rate.to_tell(now));
+        self.tell(state.rate.due_to_tell(now));
         if !has_room {
             // Not looked at any further, so that a flood costs little.
             return state.rate.leaves_out(now);

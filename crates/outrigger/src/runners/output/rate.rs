@@ -58,12 +58,12 @@ impl Rate {
 
     /// How many lines were left out since this was last told, where it is time
     /// to tell.
-    pub(super) fn to_tell(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn due_to_tell(&mut self, now: Instant) -> Option<u64> {
         let due = self.since? + REPORT_EVERY <= now;
         due.then(|| self.tell_now())?
     }
 
-    /// As [`to_tell`](Self::to_tell), at once: nothing may follow.
+    /// As [`due_to_tell`](Self::to_tell), at once: nothing may follow.
     pub(super) fn tell_now(&mut self) -> Option<u64> {
         self.since.take()?;
         Some(std::mem::take(&mut self.left_out))
@@ -105,12 +105,12 @@ mod tests {
     fn what_was_left_out_is_told_once_in_a_while() {
         let start = Instant::now();
         let mut rate = Rate::new(start, 1, 1);
-        assert_eq!(rate.to_tell(start), None);
+        assert_eq!(rate.due_to_tell(start), None);
         assert_eq!(passing(&mut rate, start, 5), 1);
         let later = start + REPORT_EVERY;
-        assert_eq!(rate.to_tell(later - Duration::from_millis(1)), None);
-        assert_eq!(rate.to_tell(later), Some(4));
-        assert_eq!(rate.to_tell(later), None);
+        assert_eq!(rate.due_to_tell(later - Duration::from_millis(1)), None);
+        assert_eq!(rate.due_to_tell(later), Some(4));
+        assert_eq!(rate.due_to_tell(later), None);
         passing(&mut rate, later, 3);
         assert_eq!(rate.tell_now(), Some(2));
         assert_eq!(rate.tell_now(), None);

@@ -51,7 +51,7 @@ impl Source {
     ) -> Result<Self, Report> {
         let mut source = Source {
             watch: Watch::new(file, env),
-            registry: registry.checking_identities(outrigger_proxy::check_identity),
+            registry: complete(registry),
             mode,
             metrics: metrics.clone(),
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
@@ -111,6 +111,7 @@ impl Source {
     /// Goes over to other plugins: with what the file says now, or if that does
     /// not hold with what was in effect before.
     fn rebuild(&mut self, registry: Registry) -> Result<(), Report> {
+        let registry = complete(registry);
         // Somebody may have changed the file together with the plugins.
         match self.watch.look_now() {
             Some(Ok(read)) => self.latest = Some(Arc::new(read)),
@@ -160,6 +161,11 @@ impl Source {
         self.metrics.config_applied(routes);
         tracing::info!("apisix.yaml: {routes} routes applied");
     }
+}
+
+/// With what only the proxy can say of certificates.
+fn complete(registry: Registry) -> Registry {
+    registry.checking_identities(outrigger_proxy::check_identity)
 }
 
 /// The gateway's own environment, for `${{NAME}}` in configuration files.

@@ -259,6 +259,13 @@ impl CallError {
             if source.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Whether somebody is there who did not accept a connection in time.
+    pub(crate) fn is_too_busy(&self) -> bool {
+        let stage = Stage::Connect;
+        self.is_queue_full()
+            || matches!(self, Self::Timeout { stage: found, .. } if *found == stage)
+    }
+
     /// Whether the connection ended before the whole answer came.
     pub(crate) fn is_death(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::Io { .. })

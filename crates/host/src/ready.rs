@@ -81,8 +81,13 @@ impl Approach<'_> {
             if seat.target().is_retired() && error.is_nobody_there() {
                 continue;
             }
-            self.avoid = Some(seat.target().generation());
+            let tried_before = self.avoid.replace(seat.target().generation());
             drop(seat);
+            let others = self.runner.table().targets().count() > 1;
+            if error.is_too_busy() && others && tried_before.is_none() {
+                self.runner.event(Event::CallRepeated { error: &error });
+                continue;
+            }
             if !error.is_nobody_there() {
                 let error = &self.attempts.prepare_failed(error)?;
                 self.runner.event(Event::CallRepeated { error });

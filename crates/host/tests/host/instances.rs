@@ -1,5 +1,6 @@
 //! Several processes of one runner, and how one takes the place of another.
 
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,23 @@ async fn a_process_that_is_gone_gets_no_calls_while_others_are_there() {
     for answer in answers(&host, 10).await {
         assert_eq!(answer, "here");
     }
+}
+
+/// Nobody accepts there, and no further connection fits its queue.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_does_not_accept_is_left_to_itself_when_another_is_there() {
+    let (stuck, here) = (FakeRunner::absent(), named("here"));
+    let socket = tokio::net::UnixSocket::new_stream().unwrap();
+    socket.bind(stuck.socket()).unwrap();
+    let _listener = socket.listen(1).unwrap();
+    // The kernel lets one more wait than it was told.
+    let _queue = [(), ()].map(|()| UnixStream::connect(stuck.socket()).unwrap());
+    let host = host_of([&stuck, &here]);
+    assert_eq!(answers(&host, 6).await, ["here"; 6]);
+
+    let alone = host_of([&stuck]);
+    let failure = alone.failure(&conf("a")).await;
+    assert_eq!(failure.kind(), "unavailable");
 }
 
 #[tokio::test]

@@ -23,9 +23,7 @@ use crate::yaml::{self, Marks};
 const END: &str = "#END";
 
 /// Keys of `apisix.yaml` that APISIX has and this gateway does not support.
-const UNSUPPORTED: [&str; 8] = [
-    "consumers",
-    "consumer_groups",
+const UNSUPPORTED: [&str; 6] = [
     "plugin_metadata",
     "plugins",
     "protos",

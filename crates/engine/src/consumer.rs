@@ -66,10 +66,20 @@ impl fmt::Debug for Identity {
 /// All consumers of one configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Consumers {
+    by_name: HashMap<String, Arc<Consumer>>,
     by_plugin: HashMap<Box<str>, HashMap<Vec<u8>, Identity>>,
 }
 
 impl Consumers {
+    pub(crate) fn know(&mut self, consumer: &Arc<Consumer>) {
+        let name = consumer.name.clone();
+        self.by_name.insert(name, Arc::clone(consumer));
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<&Arc<Consumer>> {
+        self.by_name.get(name)
+    }
+
     /// Adds a credential of `plugin`; gives back the name of the other consumer
     /// who has the same.
     pub(crate) fn add(&mut self, plugin: &str, key: Vec<u8>, identity: Identity) -> Option<String> {

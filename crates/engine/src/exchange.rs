@@ -307,14 +307,20 @@ impl Exchange {
         consumers.find(plugin, key).cloned()
     }
 
+    /// The consumer of this name.
+    #[must_use]
+    pub fn consumer_named(&self, name: &str) -> Option<Arc<Consumer>> {
+        self.snapshot.as_ref()?.consumers().named(name).cloned()
+    }
+
+    /// From here on the request is made for the consumer that was found.
+    pub fn attach(&mut self, identity: Identity) {
+        self.attach_consumer(identity.consumer, identity.credential_id);
+    }
+
     /// From here on the request is made for this consumer, which the upstream
     /// is told; what the client said of it itself is taken out.
-    pub fn attach(&mut self, identity: Identity) {
-        let Identity {
-            consumer,
-            credential_id,
-            ..
-        } = identity;
+    pub fn attach_consumer(&mut self, consumer: Arc<Consumer>, credential_id: Option<HeaderValue>) {
         let name = HeaderValue::try_from(&consumer.name).ok();
         for (field, value) in [
             (CONSUMER_NAME, name),

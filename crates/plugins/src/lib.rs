@@ -4,10 +4,14 @@
 //! `ext_plugin` hands a request to a plugin runner; how a runner is called is
 //! the business of the crate `host`, and how it is kept running of nobody here.
 
+mod auth;
+mod basic_auth;
 mod conf;
+mod consumer_restriction;
 mod cors;
 mod ext_plugin;
 mod ip_restriction;
+mod key_auth;
 mod prometheus;
 mod proxy_rewrite;
 mod redirect;
@@ -26,10 +30,13 @@ pub fn registry(external: &External) -> Registry {
     let memory = external.body_memory.clone();
     let metrics = external.metrics.clone();
     let external = ext_plugin::factories(external);
-    let built_in: [Box<dyn Factory>; 7] = [
+    let built_in: [Box<dyn Factory>; 10] = [
         Box::new(request_id::RequestIdFactory),
         Box::new(cors::CorsFactory),
         Box::new(ip_restriction::IpRestrictionFactory),
+        Box::new(basic_auth::BasicAuthFactory),
+        Box::new(key_auth::KeyAuthFactory),
+        Box::new(consumer_restriction::ConsumerRestrictionFactory),
         Box::new(proxy_rewrite::ProxyRewrite),
         Box::new(redirect::RedirectFactory),
         Box::new(prometheus::PrometheusFactory),

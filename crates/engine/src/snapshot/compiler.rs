@@ -153,6 +153,7 @@ impl<'a> Compiler<'a> {
             custom_id: custom_id.and_then(|id| HeaderValue::try_from(id).ok()),
             plugins: merged(plugins, of_group),
         });
+        consumers.know(&known);
         for (plugin, credential) in credentials {
             let identity = Identity {
                 consumer: Arc::clone(&known),

@@ -14,6 +14,7 @@ mod built_in_plugins;
 mod command_line;
 mod conform;
 mod connections;
+mod consumers;
 mod control_api;
 mod failure_policy;
 mod forwarding;

@@ -363,3 +363,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         self.alarm.poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

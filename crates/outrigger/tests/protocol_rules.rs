@@ -247,7 +247,7 @@ const RESPONSE_CALLS: &[Rule] = &[
     (
         "trailers stay with a body that was only read",
         "response_edges.rs",
-        "chunks_and_trailers_pass_after_the_body_was_asked_for",
+        "chunks_and_trailers_pass_whether_the_body_is_asked_for_or_not",
     ),
     (
         "a response that nobody asks for streams",

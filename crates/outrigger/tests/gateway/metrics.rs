@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 
 use outrigger_a6::RpcType;
+use outrigger_a6::error::Code;
 use outrigger_a6::http_req_call::{Action, Rewrite, Stop};
-use outrigger_harness::{Client, Gateway, Signal, Upstream, until};
-use outrigger_testkit::Answer;
+use outrigger_harness::{Client, Gateway, Signal, Upstream, eventually, until};
+use outrigger_testkit::{Answer, Gate};
 use prometheus_parse::{Sample, Scrape, Value as Number};
 use serde_json::{Value, json};
 
@@ -335,4 +336,50 @@ fn an_address_that_is_taken_is_an_error_if_somebody_asked_for_it() {
     let expected = format!("cannot listen on 127.0.0.1:{port} for metrics: ");
     assert!(exit.stderr.contains(&expected), "{exit:?}");
     assert!(exit.stderr.contains("plugin_attr.prometheus.export_addr"));
+}
+
+#[test]
+fn calls_of_the_log_phase_are_counted_when_they_are_over() {
+    let (runner, upstream) = (Scripted::start(), Upstream::echo());
+    let call = external([plugin("any", json!({}))]);
+    let plugins = json!({ "ext-plugin-log": call });
+    let route = with_plugins("r1", "/*", &upstream, plugins);
+    let gateway = runner.gateway().routes(routes([route])).start();
+    let gate = Gate::new();
+    let waiting = Answer::new().wait_for(&gate).reply();
+    runner.next(RpcType::HttpRespCall, Answer::sane());
+    runner.next(
+        RpcType::HttpRespCall,
+        Answer::error(Code::ServiceUnavailable),
+    );
+    runner.next(RpcType::HttpRespCall, waiting);
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/hello").send().status, 200);
+    }
+    let labels = |more: &[(&'static str, &'static str)]| {
+        [
+            &[("phase", "log"), ("route", "r1"), ("runner", "default")],
+            more,
+        ]
+        .concat()
+    };
+    let counted = |expected: [f64; 4]| {
+        eventually(&format!("{expected:?} calls are counted"), || {
+            let metrics = Metrics::of(&gateway);
+            let calls = |outcome| {
+                let labels = labels(&[("outcome", outcome)]);
+                let calls = metrics.find("outrigger_ext_plugin_calls_total", &labels);
+                calls.unwrap_or_default()
+            };
+            let in_flight = metrics.find("outrigger_ext_plugin_calls_in_flight", &labels(&[]));
+            let ended = ["continue", "failed", "cancelled"].map(calls);
+            [ended[0], ended[1], ended[2], in_flight.unwrap_or_default()] == expected
+        });
+    };
+    counted([1.0, 1.0, 0.0, 1.0]);
+    gate.open();
+    counted([2.0, 1.0, 0.0, 0.0]);
+    let took = Metrics::of(&gateway);
+    let took = took.buckets("outrigger_ext_plugin_call_duration_seconds", &labels(&[]));
+    assert_eq!(took.last().map(|(_, count)| *count), Some(3.0));
 }

@@ -242,7 +242,7 @@ fn each_phase_of_a_route_has_a_configuration_and_a_token_of_its_own() {
     let keys = keys.iter().map(|request| {
         let request: prepare_conf::Request<'_> = request.decode().unwrap();
         let key = String::from_utf8_lossy(request.key).into_owned();
-        key.split('#').nth(2).unwrap().to_owned()
+        key.rsplit('#').nth(1).unwrap().to_owned()
     });
     let mut keys: Vec<_> = keys.collect();
     keys.sort_unstable();

@@ -68,14 +68,22 @@ const GZIP: &[u8] = &[
 ];
 
 #[test]
-fn chunks_and_trailers_pass_after_the_body_was_asked_for() {
+fn chunks_and_trailers_pass_whether_the_body_is_asked_for_or_not() {
     let upstream = answering(WITH_TRAILERS);
-    let (runner, gateway) = through(&upstream, Answer::new().ask(Info::RespBody));
-    let response = gateway.get("/").header("TE", "trailers").send();
-    assert_eq!((response.status, response.text()), (200, "hello world"));
-    assert_eq!(response.headers.all("transfer-encoding"), ["chunked"]);
-    assert_eq!(response.trailers.get("x-sum"), Some("7"));
-    assert_eq!(answers(&runner), [Some(b"hello world".to_vec())]);
+    for (ask, told) in [
+        (Answer::new(), vec![]),
+        (
+            Answer::new().ask(Info::RespBody),
+            vec![Some(b"hello world".to_vec())],
+        ),
+    ] {
+        let (runner, gateway) = through(&upstream, ask);
+        let response = gateway.get("/").header("TE", "trailers").send();
+        assert_eq!((response.status, response.text()), (200, "hello world"));
+        assert_eq!(response.headers.all("transfer-encoding"), ["chunked"]);
+        assert_eq!(response.trailers.get("x-sum"), Some("7"));
+        assert_eq!(answers(&runner), told);
+    }
 }
 
 #[test]

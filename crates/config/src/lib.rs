@@ -24,7 +24,7 @@ pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{
     AccessLog, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, MetricsExport,
-    OutputLevel, OutputRule, Router, RunnerLimits, RunnerSettings, RunnerTerms, RunnerTimeout,
-    Settings, Source, Tracing,
+    OutputLevel, OutputRule, RealIp, Router, RunnerLimits, RunnerSettings, RunnerTerms,
+    RunnerTimeout, Settings, Source, Tracing,
 };
 pub use watch::{Change, Watch};

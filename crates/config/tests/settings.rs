@@ -616,8 +616,8 @@ fn what_would_be_missed_is_refused_unless_it_is_off() {
   normalize_uri_like_servlet: true
   lua_module_hook: a.b
 nginx_config:
-  http: {underscores_in_headers: off, real_ip_header: X-Forwarded-For, real_ip_recursive: 'on',
-         real_ip_from: [127.0.0.1, 10.0.0.0/8]}
+  http: {underscores_in_headers: off, real_ip_header: proxy_protocol, real_ip_recursive: 'yes',
+         real_ip_from: [127.0.0.1, a.test]}
 discovery: {dns: {}}
 wasm: {plugins: []}
 xrpc: {protocols: []}
@@ -635,12 +635,11 @@ etcd: {host: []}
              through a runner",
             "10:10: nginx_config.http.underscores_in_headers: headers with underscores are not \
              dropped yet: set it to \"on\"",
-            "10:39: nginx_config.http.real_ip_header: client addresses from headers are not \
-             supported yet: remove it",
-            "10:72: nginx_config.http.real_ip_recursive: client addresses from headers are not \
-             supported yet: remove it",
-            "11:10: nginx_config.http.real_ip_from: client addresses from headers are not \
-             supported yet: remove it",
+            "10:39: nginx_config.http.real_ip_header: the PROXY protocol is not supported yet: \
+             name a header",
+            "10:71: nginx_config.http.real_ip_recursive: expected one of \"on\", \"off\"",
+            "11:36: nginx_config.http.real_ip_from[1]: expected an IP address or a range such as \
+             10.0.0.0/8",
             "12:1: discovery: service discovery is not supported yet: give upstreams nodes",
             "13:1: wasm: WebAssembly plugins are not supported: use a runner",
             "14:1: xrpc: xRPC is not supported: remove it",
@@ -671,7 +670,7 @@ nginx_config:
     deny all;
   http:
     real_ip_header: X-Real-IP
-    real_ip_from: [127.0.0.1, 'unix:']
+    real_ip_from: ['unix:']
 ",
     );
     let notes: Vec<_> = settings
@@ -690,10 +689,8 @@ nginx_config:
              error",
             "config.yaml:13:3: nginx_config.http_server_configuration_snippet: its nginx \
              directives have no effect here, whatever they allow or forbid",
-            "config.yaml:16:5: nginx_config.http.real_ip_header: has no effect: the client's \
-             address is that of its connection",
-            "config.yaml:17:5: nginx_config.http.real_ip_from: has no effect: the client's \
-             address is that of its connection",
+            "config.yaml:16:5: nginx_config.http.real_ip_header: has no effect: real_ip_from \
+             names no proxy",
         ],
     );
 }
@@ -708,6 +705,26 @@ fn a_file_with_all_of_apisix_defaults_is_accepted() {
     assert_eq!(settings.client, with("").client);
     assert_eq!(settings.shutdown_timeout, with("").shutdown_timeout);
     assert!(settings.notes.len() > 20);
+}
+
+#[test]
+fn proxies_are_believed_about_their_clients_where_they_are_named() {
+    let http = |more: &str| with(&format!("nginx_config: {{http: {{{more}}}}}\n")).real_ip;
+    assert_eq!(http(""), None);
+    assert_eq!(http("real_ip_header: X-Forwarded-For"), None);
+    let named = http("real_ip_from: [127.0.0.1, 'unix:']").unwrap();
+    assert_eq!(
+        (named.header.as_str(), named.recursive),
+        ("x-real-ip", false)
+    );
+    assert_eq!(named.from, ["127.0.0.1".parse().unwrap()]);
+    let more = "real_ip_from: ['10.0.0.0/8'], real_ip_header: X-Forwarded-For, \
+                real_ip_recursive: 'on'";
+    let named = http(more).unwrap();
+    assert_eq!(
+        (named.header.as_str(), named.recursive),
+        ("x-forwarded-for", true)
+    );
 }
 
 #[test]

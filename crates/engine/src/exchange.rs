@@ -1,9 +1,11 @@
 //! One request on its way through the gateway: what the client asked for,
 //! what the upstream will be asked for, and what is known about both.
 
+mod checked;
+
 use std::cell::OnceCell;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use crate::context::Context;
 use crate::forwarded;
 use crate::headers::HeaderEdit;
 use crate::host_name::{HostName, LastHost};
+use crate::real_ip::{RealIp, Told};
 use crate::response::Refusal;
 use crate::snapshot::{LocalSnapshot, MatchedRoute};
 use crate::target::Target;
@@ -29,6 +32,9 @@ use crate::worker::Worker;
 const CONSUMER_NAME: HeaderName = HeaderName::from_static("x-consumer-username");
 const CONSUMER_CUSTOM_ID: HeaderName = HeaderName::from_static("x-consumer-custom-id");
 const CREDENTIAL_ID: HeaderName = HeaderName::from_static("x-credential-identifier");
+
+pub use checked::Checked;
+use checked::NO_HOST;
 
 /// The client's connection.
 #[derive(Debug)]
@@ -48,6 +54,8 @@ pub struct Client {
     /// The peer's address and the local port as header values.
     pub(crate) values: forwarded::Values,
     last_host: LastHost,
+    /// Set where the peer is a proxy that is believed about its clients.
+    real_ip: Option<Arc<RealIp>>,
 }
 
 impl Client {
@@ -70,12 +78,17 @@ impl Client {
             trusted,
             values,
             last_host: LastHost::default(),
+            real_ip: None,
         }
     }
 
-    /// The peer's address as text.
-    pub(crate) fn peer_text(&self) -> &str {
-        self.values.peer()
+    /// The same, coming from a proxy that is believed about its clients if
+    /// `real_ip` trusts it.
+    #[must_use]
+    pub fn told_by(mut self, real_ip: Option<&Arc<RealIp>>) -> Self {
+        let peer = self.peer.ip();
+        self.real_ip = real_ip.filter(|it| it.trusts(peer)).map(Arc::clone);
+        self
     }
 }
 
@@ -171,6 +184,8 @@ pub struct Exchange {
     pub length: RequestLength,
     /// Who the request is made for; set by [`attach`](Self::attach).
     pub consumer: Option<Arc<Consumer>>,
+    /// The client's address, where a proxy has told it.
+    remote: Option<Told>,
     /// The route's plugins with those of the consumer, where that has any.
     pub(crate) of_consumer: Option<Rc<Chain>>,
     /// How long external plugins have taken.
@@ -178,49 +193,6 @@ pub struct Exchange {
     /// The request's span, where requests are traced.
     pub trace: Option<Box<RequestSpan>>,
     pub(crate) request_id: OnceCell<String>,
-}
-
-/// What is sure of a request whose head means something.
-#[derive(Debug)]
-pub struct Checked {
-    host: HostName,
-    target: Target,
-}
-
-impl Checked {
-    /// Makes sure of what the HTTP library leaves open of a request's head.
-    ///
-    /// # Errors
-    /// [`Refusal`] for a request that the gateway must not act on: no or
-    /// several hosts (RFC 9112, section 3.2), a path that means nothing, both
-    /// `Content-Length` and `Transfer-Encoding` (section 6.3), an unknown
-    /// transfer coding (section 6.1), or the methods CONNECT and TRACE.
-    pub fn new(client: &Client, head: &mut request::Parts) -> Result<Self, Refusal> {
-        if head.method == Method::CONNECT || head.method == Method::TRACE {
-            return Err(Refusal::MethodNotAllowed);
-        }
-        let framing = Framing::of(&head.headers);
-        framing.check()?;
-        let host = match head.uri.authority() {
-            // The absolute form's authority replaces the Host field (RFC 9112, section 3.2.2).
-            Some(authority) => {
-                let value = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_host())?;
-                let host = client.last_host.parse(&value);
-                head.headers.insert(header::HOST, value);
-                host
-            }
-            None => {
-                let value = framing.host(head.version)?;
-                client.last_host.parse(value.unwrap_or(&NO_HOST))
-            }
-        };
-        let host = host.ok_or_else(bad_host)?;
-        let path = head.uri.path_and_query().cloned();
-        let path =
-            path.ok_or_else(|| Refusal::BadRequest("the request target has no path".into()))?;
-        let target = Target::new(path).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-        Ok(Checked { host, target })
-    }
 }
 
 impl Exchange {
@@ -254,6 +226,7 @@ impl Exchange {
             ..
         } = head;
         let Checked { host, target } = checked;
+        let remote = client.real_ip.as_ref().and_then(|it| it.find(&headers));
         crate::headers::strip_hop_by_hop(&mut headers);
         forwarded::receive(&mut headers, &client, &host);
         Exchange {
@@ -277,9 +250,36 @@ impl Exchange {
             timed: false,
             length: RequestLength::default(),
             consumer: None,
+            remote,
             plugin_times: PluginTimes::default(),
             trace: None,
             request_id: OnceCell::new(),
+        }
+    }
+
+    /// The client's address: the peer's, or what a trusted proxy has told.
+    #[must_use]
+    pub fn remote_ip(&self) -> IpAddr {
+        match &self.remote {
+            Some(told) => told.ip,
+            None => self.client.peer.ip().to_canonical(),
+        }
+    }
+
+    /// The client's port; none where its proxy has not told it.
+    #[must_use]
+    pub fn remote_port(&self) -> Option<u16> {
+        match &self.remote {
+            Some(told) => told.port,
+            None => Some(self.client.peer.port()),
+        }
+    }
+
+    /// The client's address as the value of a header field.
+    pub(crate) fn remote_value(&self) -> &HeaderValue {
+        match &self.remote {
+            Some(told) => &told.value,
+            None => self.client.values.peer(),
         }
     }
 
@@ -363,7 +363,7 @@ impl Exchange {
                 field(name, value);
             }
         }
-        forwarded::send(&self.headers, &self.client, field);
+        forwarded::send(&self.headers, self.remote_value(), field);
     }
 
     /// The `Host` field that the upstream will be sent, as far as it is known
@@ -392,89 +392,6 @@ impl Exchange {
         self.headers
             .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         self.body = body.into();
-    }
-}
-
-/// What stands for the host of an HTTP/1.0 request without one.
-static NO_HOST: HeaderValue = HeaderValue::from_static("-");
-
-fn bad_host() -> Refusal {
-    Refusal::BadRequest("the Host field is not a host".into())
-}
-
-/// The fields that say whom a request is for and where it ends.
-#[derive(Default)]
-struct Framing<'a> {
-    host: Field<'a>,
-    length: Field<'a>,
-    coding: Field<'a>,
-}
-
-/// A field that should stand once at most.
-#[derive(Default)]
-struct Field<'a> {
-    value: Option<&'a HeaderValue>,
-    repeated: bool,
-}
-
-impl<'a> Field<'a> {
-    fn meet(&mut self, value: &'a HeaderValue) {
-        self.repeated = self.value.is_some();
-        self.value = self.value.or(Some(value));
-    }
-}
-
-impl<'a> Framing<'a> {
-    /// One look at each field that is there.
-    fn of(headers: &'a HeaderMap) -> Self {
-        let mut framing = Framing::default();
-        for (name, value) in headers {
-            match *name {
-                header::HOST => framing.host.meet(value),
-                header::CONTENT_LENGTH => framing.length.meet(value),
-                header::TRANSFER_ENCODING => framing.coding.meet(value),
-                _ => {}
-            }
-        }
-        framing
-    }
-
-    /// `None`: an HTTP/1.0 request without a host, which matches only routes
-    /// without hosts.
-    fn host(&self, version: Version) -> Result<Option<&'a HeaderValue>, Refusal> {
-        match self.host.value {
-            Some(_) if self.host.repeated => {
-                Err(Refusal::BadRequest("there are several Host fields".into()))
-            }
-            None if version >= Version::HTTP_11 => {
-                Err(Refusal::BadRequest("there is no Host field".into()))
-            }
-            host => Ok(host),
-        }
-    }
-
-    fn check(&self) -> Result<(), Refusal> {
-        let bad = |what: &str| Err(Refusal::BadRequest(what.into()));
-        if self.length.repeated {
-            return bad("there are several Content-Length fields");
-        }
-        let digits = |value: &HeaderValue| {
-            !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
-        };
-        if !self.length.value.is_none_or(digits) {
-            return bad("the Content-Length field is not a number");
-        }
-        let Some(coding) = self.coding.value else {
-            return Ok(());
-        };
-        if self.coding.repeated || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            let known = "only the transfer coding \"chunked\" is known";
-            return Err(Refusal::UnknownCoding(known.into()));
-        }
-        if self.length.value.is_some() {
-            return bad("there are both Content-Length and Transfer-Encoding");
-        }
-        Ok(())
     }
 }
 

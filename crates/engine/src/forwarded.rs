@@ -30,8 +30,8 @@ impl Values {
         }
     }
 
-    pub(crate) fn peer(&self) -> &str {
-        self.peer.to_str().expect("an address is of visible ASCII")
+    pub(crate) fn peer(&self) -> &HeaderValue {
+        &self.peer
     }
 }
 
@@ -58,13 +58,13 @@ pub(crate) fn is_sent_anew(name: &HeaderName) -> bool {
     *name == FOR || *name == REAL_IP
 }
 
-/// When a request goes out: shows `field` those that are written anew.
+/// When a request goes out that came from `peer`: shows `field` those that are
+/// written anew.
 pub(crate) fn send(
     headers: &HeaderMap,
-    client: &Client,
+    peer: &HeaderValue,
     mut field: impl FnMut(&HeaderName, &HeaderValue),
 ) {
-    let peer = &client.values.peer;
     match chain(headers, peer) {
         None => field(&FOR, peer),
         Some(chain) => field(&FOR, &chain),
@@ -107,7 +107,7 @@ mod tests {
         let mut sent = HeaderMap::new();
         let names = headers.iter().filter(|(name, _)| !is_sent_anew(name));
         sent.extend(names.map(|(name, value)| (name.clone(), value.clone())));
-        send(&headers, &client, |name, value| {
+        send(&headers, client.values.peer(), |name, value| {
             sent.append(name, value.clone());
         });
         sent

@@ -22,6 +22,8 @@ pub mod limits;
 mod meta;
 pub mod plugin;
 mod prefix_map;
+pub mod real_ip;
+
 pub mod response;
 pub mod router;
 pub mod snapshot;

@@ -166,7 +166,7 @@ impl MatchedRoute {
             host: exchange.host.as_str(),
             path: exchange.target.path(),
             method: &exchange.method,
-            remote: exchange.client.peer.ip(),
+            remote: exchange.remote_ip(),
             vars: &|name| vars::lookup(exchange, name),
         })?;
         Some(MatchedRoute {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use outrigger_admin as admin;
 use outrigger_config::{ControlApi, Report, Router, Settings, Source as SourceSettings};
 use outrigger_engine::plugin::Registry;
+use outrigger_engine::real_ip::RealIp;
 use outrigger_engine::router::Mode;
 use outrigger_proxy as proxy;
 use outrigger_telemetry::access_log::AccessLog;
@@ -258,6 +259,14 @@ fn workers(settings: &Settings) -> usize {
     settings.workers.map_or_else(cores, NonZeroUsize::get)
 }
 
+fn real_ip(settings: outrigger_config::RealIp) -> Arc<RealIp> {
+    Arc::new(RealIp {
+        header: settings.header,
+        from: settings.from,
+        recursive: settings.recursive,
+    })
+}
+
 fn proxy_settings(
     settings: &Settings,
     workers: usize,
@@ -269,6 +278,7 @@ fn proxy_settings(
         metrics: observed.metrics().clone(),
         tracer: observed.tracer().cloned(),
         trusted: settings.trusted_addresses.clone(),
+        real_ip: settings.real_ip.clone().map(real_ip),
         max_body: settings.client.max_body_size,
         max_head: settings.client.max_header_size,
         max_line: settings.client.max_header_line,

@@ -134,6 +134,7 @@ fn settings() -> Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         workers: 1,
         trusted: Vec::new(),
+        real_ip: None,
         max_body: None,
         max_head: 32 << 10,
         max_line: 8 << 10,

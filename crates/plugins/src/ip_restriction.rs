@@ -83,7 +83,7 @@ impl IpRestriction {
     }
 
     fn check(&self, exchange: &Exchange) -> Flow {
-        let address = exchange.client.peer.ip();
+        let address = exchange.remote_ip();
         let within = |ranges: &[Cidr]| ranges.iter().any(|range| range.contains(address));
         let admitted = match &self.list {
             List::Only(ranges) => within(ranges),

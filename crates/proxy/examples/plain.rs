@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         listen: vec![listen.parse()?],
         workers: workers.parse()?,
         trusted: Vec::new(),
+        real_ip: None,
         max_body: None,
         max_head: 32 << 10,
         max_line: 8 << 10,

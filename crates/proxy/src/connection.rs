@@ -30,7 +30,8 @@ pub(crate) async fn serve(
         .trusted
         .iter()
         .any(|range| range.contains(peer.ip()));
-    let client = Rc::new(Client::new(peer, local, "http", number, trusted));
+    let client = Client::new(peer, local, "http", number, trusted);
+    let client = Rc::new(client.told_by(worker.settings.real_ip.as_ref()));
     let mut member = worker.drain.join(number);
     let settings = &worker.settings;
     let mut head_limit = HeadLimit::new(Limits {

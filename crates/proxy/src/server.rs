@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use outrigger_engine::real_ip::RealIp;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::{Cidr, Trust};
 use outrigger_telemetry::metrics::Metrics;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub workers: usize,
     /// Peers whose `X-Forwarded-*` fields are believed.
     pub trusted: Vec<Cidr>,
+    /// Proxies that are believed about their clients' addresses.
+    pub real_ip: Option<Arc<RealIp>>,
     /// Longest request body in bytes; `None`: no limit.
     pub max_body: Option<u64>,
     /// Longest request head in bytes.

@@ -51,6 +51,7 @@ pub(crate) fn is_recorded(exchange: &Exchange) -> bool {
 
 /// Tells the span what became of the request.
 pub(crate) fn end(exchange: &mut Exchange, end: &End) {
+    let client = exchange.remote_ip();
     let Some(span) = &mut exchange.trace else {
         return;
     };
@@ -63,7 +64,7 @@ pub(crate) fn end(exchange: &mut Exchange, end: &End) {
     span.note("url.path", path);
     span.note("url.scheme", exchange.client.scheme);
     span.note("server.address", exchange.host.as_str().to_owned());
-    span.note("client.address", exchange.client.peer.ip().to_string());
+    span.note("client.address", client.to_string());
     span.note("http.response.status_code", i64::from(end.status.as_u16()));
     span.note("http.request.size", bytes(exchange.length.bytes()));
     span.note("http.response.size", bytes(end.bytes_sent));

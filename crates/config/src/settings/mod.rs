@@ -14,6 +14,7 @@ mod listen;
 mod nginx;
 mod outrigger;
 mod prometheus;
+mod real_ip;
 mod tracing;
 mod trust;
 mod units;
@@ -40,6 +41,7 @@ pub use self::ext_plugin::{
     RunnerTerms, RunnerTimeout,
 };
 pub use self::prometheus::MetricsExport;
+pub use self::real_ip::RealIp;
 pub use self::tracing::Tracing;
 
 /// What `config.yaml` says, every value checked and every default filled in.
@@ -73,6 +75,8 @@ pub struct Settings {
     pub upstream_sni: bool,
     /// What clients are held to.
     pub client: ClientLimits,
+    /// Proxies that are believed about their clients' addresses; none for none.
+    pub real_ip: Option<RealIp>,
     /// Where requests are logged; none for nowhere.
     pub access_log: Option<AccessLog>,
     /// How long requests have to end when the gateway stops.
@@ -200,6 +204,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         upstream_sni: nginx.upstream_sni,
         client: nginx.client,
         access_log: nginx.access_log,
+        real_ip: nginx.real_ip,
         shutdown_timeout: nginx.shutdown_timeout,
         ext_plugin,
         plugins,

@@ -11,12 +11,14 @@ use super::access_log::{self, AccessLog};
 use super::ext_plugin::{EnvRule, read_envs};
 use super::foreign::{self, Notes};
 use super::outrigger::read_workers;
+use super::real_ip::{self, RealIp};
 use super::units;
 
 /// What the section says.
 pub(super) struct Nginx {
     pub(super) client: ClientLimits,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) real_ip: Option<RealIp>,
     pub(super) upstream_sni: bool,
     pub(super) shutdown_timeout: Duration,
     pub(super) workers: Option<NonZeroUsize>,
@@ -36,14 +38,21 @@ const SNIPPETS: [&str; 7] = [
 
 /// Relative paths are relative to `folder`.
 pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Nginx {
-    let (client, access_log, upstream_sni) = section.section("http", |http| {
+    let (client, access_log, real_ip, upstream_sni) = section.section("http", |http| {
         let access_log = access_log::read(http, folder);
+        let real_ip = real_ip::read(http, notes);
         let sni = http.read("proxy_ssl_server_name", At::boolean);
-        (read_http(http, notes), access_log, sni.unwrap_or(true))
+        (
+            read_http(http, notes),
+            access_log,
+            real_ip,
+            sni.unwrap_or(true),
+        )
     });
     let nginx = Nginx {
         client,
         access_log,
+        real_ip,
         upstream_sni,
         shutdown_timeout: section
             .read("worker_shutdown_timeout", units::time)
@@ -97,7 +106,6 @@ fn read_http(http: &Object<'_>, notes: &Notes) -> ClientLimits {
         keepalive_timeout: keepalive.unwrap_or(Duration::from_secs(60)),
     };
     refuse_dropping_underscores(http);
-    refuse_real_ip(http, notes);
     foreign::sort_out(http, foreign::HTTP, notes);
     limits
 }
@@ -129,33 +137,4 @@ fn refuse_dropping_underscores(http: &Object<'_>) {
     if at.one_of(&["on", "off"]) == Some("off") {
         at.fault("headers with underscores are not dropped yet: set it to \"on\"");
     }
-}
-
-/// The client's address is the connection's. APISIX's defaults, which nobody needs to
-/// have chosen, are noted; to ignore more would let plugins judge the wrong address.
-fn refuse_real_ip(http: &Object<'_>, notes: &Notes) {
-    let is_default = |key, default: &dyn Fn(&At<'_>) -> bool| {
-        let Some(at) = http.get(key) else { return };
-        if default(&at) {
-            notes.add(
-                &at,
-                "has no effect: the client's address is that of its connection",
-            );
-        } else {
-            at.fault("client addresses from headers are not supported yet: remove it");
-        }
-    };
-    let is = |at: &At<'_>, text: &str| {
-        at.value()
-            .as_str()
-            .is_some_and(|it| it.eq_ignore_ascii_case(text))
-    };
-    is_default("real_ip_header", &|at| is(at, "X-Real-IP"));
-    is_default("real_ip_recursive", &|at| is(at, "off"));
-    is_default("real_ip_from", &|at| {
-        let items = at.value().as_array().map(Vec::as_slice).unwrap_or_default();
-        items
-            .iter()
-            .all(|item| ["127.0.0.1", "unix:"].map(Some).contains(&item.as_str()))
-    });
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{Scope, Value, bytes, text};
+use crate::exchange::Exchange;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Var {
@@ -43,9 +44,18 @@ impl Var {
     pub(super) fn value(self, scope: Scope<'_>) -> Option<Value<'_>> {
         let client = scope.client();
         match self {
-            Var::RemoteAddr | Var::RealipRemoteAddr => bytes(client.peer_text().as_bytes()),
-            Var::RemotePort | Var::RealipRemotePort => text(client.peer.port()),
-            Var::BinaryRemoteAddr => Some(Cow::Owned(match client.peer.ip().to_canonical() {
+            Var::RemoteAddr => match scope.exchange() {
+                Some(exchange) => bytes(exchange.remote_value().as_bytes()),
+                None => bytes(client.values.peer().as_bytes()),
+            },
+            Var::RemotePort => match scope.exchange().map(Exchange::remote_port) {
+                Some(Some(port)) => text(port),
+                Some(None) => bytes(b""),
+                None => text(client.peer.port()),
+            },
+            Var::RealipRemoteAddr => bytes(client.values.peer().as_bytes()),
+            Var::RealipRemotePort => text(client.peer.port()),
+            Var::BinaryRemoteAddr => Some(Cow::Owned(match remote_ip(scope) {
                 IpAddr::V4(address) => address.octets().to_vec(),
                 IpAddr::V6(address) => address.octets().to_vec(),
             })),
@@ -58,5 +68,12 @@ impl Var {
             Var::Connection => text(client.connection),
             Var::ConnectionRequests => text(client.requests.get()),
         }
+    }
+}
+
+fn remote_ip(scope: Scope<'_>) -> IpAddr {
+    match scope.exchange() {
+        Some(exchange) => exchange.remote_ip(),
+        None => scope.client().peer.ip().to_canonical(),
     }
 }

@@ -360,6 +360,59 @@ impl Rest<'_> {
 }
 
 #[test]
+fn of_a_client_behind_a_proxy() {
+    let names = [
+        "remote_addr",
+        "remote_port",
+        "realip_remote_addr",
+        "server_addr",
+    ];
+    let upstream = Upstream::echo();
+    let to = || route("/*", nodes(&[&upstream]));
+    let real_ip = json!({"nginx_config": {"http": {
+        "access_log_format": "$remote_addr",
+        "real_ip_from": ["127.0.0.0/8"], "real_ip_header": "X-Forwarded-For",
+    }}});
+    let runner = Scripted::start();
+    let asks = names.iter().map(|name| Info::Var(name.as_bytes()));
+    let ask = asks.fold(Answer::new(), Answer::ask).reply();
+    runner.always(RpcType::HttpReqCall, ask);
+    let plugins = json!({"plugins": {"ext-plugin-pre-req": external([plugin("any", json!({}))])}});
+    let only =
+        json!({"uri": "/only", "remote_addr": "192.0.2.0/24", "upstream": nodes(&[&upstream])});
+    let gateway = runner
+        .gateway()
+        .config(real_ip)
+        .routes(routes([with(to(), plugins), only]))
+        .start();
+    let send = |target: &str, told: &str| {
+        gateway.get(target).header("X-Forwarded-For", told).send();
+        upstream.last()
+    };
+    let seen = send("/hello", "1.1.1.1, 192.0.2.7:99");
+    assert_eq!(seen.header("x-real-ip"), Some("192.0.2.7"));
+    let answers = runner.received_of(RpcType::ExtraInfo);
+    let answers = answers.iter().map(|answer| {
+        let answer: extra_info::Response<'_> = answer.decode().unwrap();
+        shown(answer.result.unwrap())
+    });
+    let expected = ["192.0.2.7", "99", "127.0.0.1", "127.0.0.1"];
+    assert_eq!(answers.collect::<Vec<_>>(), expected);
+    let call = &runner.received_of(RpcType::HttpReqCall)[0];
+    let call: outrigger_a6::http_req_call::Request<'_> = call.decode().unwrap();
+    assert_eq!(call.src_ip, [192, 0, 2, 7]);
+    let calls = || runner.received_of(RpcType::HttpReqCall).len();
+    send("/only", "192.0.2.7");
+    assert_eq!(calls(), 1, "the other route is for this client");
+    send("/only", "198.51.100.1");
+    assert_eq!(calls(), 2);
+    let log = gateway.folder().join("logs/access.log");
+    eventually("three lines", || {
+        fs::read_to_string(&log).is_ok_and(|text| text == "192.0.2.7\n192.0.2.7\n198.51.100.1\n")
+    });
+}
+
+#[test]
 fn of_the_gateway_and_its_clock() {
     let names = [
         "pid",

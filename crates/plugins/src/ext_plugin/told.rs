@@ -24,7 +24,7 @@ impl<'a> Told<'a> {
     pub(super) fn new(exchange: &'a Exchange, context: Option<ToldContext<'a>>) -> Option<Self> {
         Some(Told {
             method: Method::from_bytes(exchange.method.as_str().as_bytes())?,
-            src_ip: SourceIp::new(exchange.client.peer.ip()),
+            src_ip: SourceIp::new(exchange.remote_ip()),
             path: exchange.target.path(),
             args: exchange.target.args().collect(),
             headers: headers(exchange, context),

@@ -18,7 +18,8 @@ use outrigger_telemetry::trace::CallSpan;
 use super::answers::{TRUNCATED, request_body_variable, sent_body};
 use super::conf::Bodies;
 use super::failure::Failure;
-use super::plugin::{ExtPlugin, WorkerConnections, cost};
+use super::measured::cost;
+use super::plugin::{ExtPlugin, WorkerConnections};
 use super::steps::Step;
 use super::traced::{self, ToldContext, entries};
 

@@ -11,6 +11,7 @@ mod failure;
 mod failure_log;
 mod limits;
 mod log_call;
+mod measured;
 mod plugin;
 mod request_call;
 mod response_call;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use outrigger_engine::body::BodyMemory;
@@ -14,10 +13,10 @@ use outrigger_engine::finished::Finished;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::vars;
-use outrigger_host::{CallOptions, CallStats, Connections};
+use outrigger_host::{CallOptions, Connections};
 use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
-use outrigger_telemetry::metrics::{CallCost, Outcome};
+use outrigger_telemetry::metrics::Outcome;
 
 use super::conf::{Bodies, Conf, Policy, ResponseHeaders};
 use super::failure::{Failure, Verdict};
@@ -118,19 +117,6 @@ impl ExtPlugin {
         }
     }
 
-    /// Notes how long a call took, for whoever wants to know at the end.
-    pub(super) fn took(&self, exchange: &mut Exchange, time: Duration) {
-        let times = &mut exchange.plugin_times;
-        let sum = match self.phase {
-            Phase::PreReq => &mut times.pre_req,
-            Phase::PostReq => &mut times.post_req,
-            Phase::PostResp => &mut times.post_resp,
-            // The request is over and waits for nothing.
-            Phase::Log => return,
-        };
-        *sum.get_or_insert_default() += time;
-    }
-
     /// Says in the log that a call came to nothing, and what becomes of the
     /// request.
     pub(super) fn failed(&self, step: &Step, failure: &Failure) -> Verdict {
@@ -201,22 +187,6 @@ impl fmt::Debug for ExtPlugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, id) = (self.owner.kind, &self.owner.id);
         write!(f, "{} of {kind} {id}", self.phase.plugin_name())
-    }
-}
-
-/// What a call cost, as it is counted.
-pub(super) fn cost(stats: CallStats) -> CallCost {
-    let CallStats {
-        attempts,
-        waited,
-        sent,
-        received,
-    } = stats;
-    CallCost {
-        attempts,
-        waited,
-        sent,
-        received,
     }
 }
 

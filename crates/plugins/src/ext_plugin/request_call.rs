@@ -8,16 +8,16 @@ use outrigger_engine::response::Refusal;
 use outrigger_host::CallStats;
 use outrigger_host::a6::{ConfToken, http_req_call};
 use outrigger_telemetry::metrics::Outcome;
-use outrigger_telemetry::trace::CallSpan;
 
 use super::answers::{FromExchange, ToldBody};
 use super::context;
 use super::decision::{Decision, Stop};
 use super::failure::{Failure, Verdict};
-use super::plugin::{ExtPlugin, WorkerConnections, cost};
+use super::measured::Measured;
+use super::plugin::{ExtPlugin, WorkerConnections};
 use super::steps::Step;
 use super::told::Told;
-use super::traced::{self, ToldContext};
+use super::traced::ToldContext;
 
 impl ExtPlugin {
     /// Passes a request through the runners. Each call sees what those before
@@ -55,9 +55,8 @@ impl ExtPlugin {
         step: &Step,
         exchange: &mut Exchange,
     ) -> Result<Decision, Failure> {
-        let counted = step.calls.begin(exchange.worker.number());
-        let span = traced::begin(exchange, step, self.phase);
-        let traceparent = span.as_ref().map(CallSpan::traceparent);
+        let measured = Measured::begin(exchange, step, self.phase);
+        let traceparent = measured.traceparent();
         let mut stats = CallStats::default();
         // Taken out so that it can be read while the rest is lent to the call.
         let mut body = mem::take(&mut exchange.body);
@@ -74,12 +73,7 @@ impl ExtPlugin {
             Ok(Decision::Rewrite(_)) => Outcome::Rewrite,
             Err(failure) => self.outcome(failure),
         };
-        let cost = cost(stats);
-        let time = counted.end(outcome, &cost);
-        if let Some(span) = span {
-            span.end(outcome, &cost);
-        }
-        self.took(exchange, time);
+        measured.end(exchange, outcome, stats);
         decision
     }
 

@@ -8,15 +8,15 @@ use outrigger_engine::response::{Refusal, Response};
 use outrigger_host::CallStats;
 use outrigger_host::a6::{ConfToken, http_resp_call};
 use outrigger_telemetry::metrics::Outcome;
-use outrigger_telemetry::trace::CallSpan;
 
 use super::answers::{FromExchange, FromResponse, ToldBody};
 use super::context;
 use super::failure::{Failure, Verdict};
-use super::plugin::{ExtPlugin, WorkerConnections, cost};
+use super::measured::Measured;
+use super::plugin::{ExtPlugin, WorkerConnections};
 use super::response_change::ResponseChange;
 use super::steps::Step;
-use super::traced::{self, ToldContext, entries};
+use super::traced::{ToldContext, entries};
 
 impl ExtPlugin {
     /// Passes an upstream's response through the runners, one call after the
@@ -64,9 +64,8 @@ impl ExtPlugin {
         exchange: &mut Exchange,
         response: &mut Response,
     ) -> Result<ResponseChange, Failure> {
-        let counted = step.calls.begin(exchange.worker.number());
-        let span = traced::begin(exchange, step, self.phase);
-        let traceparent = span.as_ref().map(CallSpan::traceparent);
+        let measured = Measured::begin(exchange, step, self.phase);
+        let traceparent = measured.traceparent();
         let mut stats = CallStats::default();
         // Taken out so that it can be read while the rest is lent to the call.
         let mut body = mem::take(&mut exchange.body);
@@ -82,12 +81,7 @@ impl ExtPlugin {
             Ok(_) => Outcome::Rewrite,
             Err(failure) => self.outcome(failure),
         };
-        let cost = cost(stats);
-        let time = counted.end(outcome, &cost);
-        if let Some(span) = span {
-            span.end(outcome, &cost);
-        }
-        self.took(exchange, time);
+        measured.end(exchange, outcome, stats);
         changed
     }
 

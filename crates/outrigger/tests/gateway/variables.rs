@@ -33,13 +33,14 @@ impl Asking {
     /// `route` gets the plugins that call the runner; `config` are settings
     /// besides the access log's.
     fn start<const N: usize>(names: [&'static str; N], route: Value, config: Value) -> Self {
-        Self::with_services(names, route, json!([]), config)
+        Self::beside(json!({}), names, route, config)
     }
 
-    fn with_services<const N: usize>(
+    /// As [`Asking::start`], with more resources.
+    fn beside<const N: usize>(
+        more: Value,
         names: [&'static str; N],
         route: Value,
-        services: Value,
         config: Value,
     ) -> Self {
         let runner = Scripted::start();
@@ -50,8 +51,12 @@ impl Asking {
         runner.always(RpcType::HttpReqCall, ask());
         runner.always(RpcType::HttpRespCall, ask());
         let call = || external([plugin("any", json!({}))]);
-        let plugins = json!({"plugins": {
+        let plugins = json!({
             "ext-plugin-pre-req": call(), "ext-plugin-post-resp": call(),
+        });
+        let plugins = json!({"plugins": match route.get("plugins") {
+            Some(own) => with(plugins, own.clone()),
+            None => plugins,
         }});
         let fields = names.map(|name| format!("\"{name}\":\"${{{name}}}\""));
         let log = json!({"nginx_config": {"http": {
@@ -62,10 +67,7 @@ impl Asking {
             .gateway()
             .config(log)
             .config(config)
-            .routes(with(
-                routes([with(route, plugins)]),
-                json!({"services": services}),
-            ))
+            .routes(with(routes([with(route, plugins)]), more))
             .start();
         Self {
             names: names.to_vec(),
@@ -488,7 +490,7 @@ fn of_the_configuration() {
     };
     let named = json!({"id": 7, "name": "the route", "uri": "/of/:name", "service_id": "s"});
     let services = json!([{"id": "s", "name": "the service", "upstream": nodes(&[&upstream])}]);
-    let asking = Asking::with_services(names, named, services, parameters());
+    let asking = Asking::beside(json!({"services": services}), names, named, parameters());
     asking.gateway.get("/of/a%20b").send();
     asking.check(&[
         Some("7"),
@@ -518,6 +520,27 @@ fn of_the_configuration() {
         none,
         none,
     ]);
+}
+
+#[test]
+fn of_the_consumer() {
+    let upstream = Upstream::echo();
+    let keyed = json!({"plugins": {"key-auth": {}}, "upstream": nodes(&[&upstream]), "uri": "/*"});
+    let people = json!({
+        "consumers": [
+            {"username": "joe", "group_id": "gold", "plugins": {"key-auth": {"key": "one"}}},
+            {"username": "jill", "plugins": {"key-auth": {"key": "two"}}},
+        ],
+        "consumer_groups": [{"id": "gold", "plugins": {}}],
+    });
+    let names = ["consumer_name", "consumer_group_id"];
+    let asking = Asking::beside(people, names, keyed, json!({}));
+    asking.gateway.get("/hello").header("apikey", "one").send();
+    // The runner is asked before anybody looks at the key.
+    let expected = [(None, Some("joe"), "joe"), (None, Some("gold"), "gold")];
+    asking.check_phases(&expected);
+    asking.gateway.get("/hello").header("apikey", "two").send();
+    asking.check_phases(&[(None, Some("jill"), "jill"), (None, None, "")]);
 }
 
 #[test]

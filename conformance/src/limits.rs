@@ -38,3 +38,13 @@ pub(crate) const RECORD_WAIT: Duration = Duration::from_secs(10);
 /// How long a call may take where a scenario needs it to fail, in milliseconds:
 /// more than a busy machine needs for one that does not.
 pub(crate) const SHORT_CALL_MILLIS: u64 = 3000;
+
+/// Clients that send requests while something happens to the runner.
+pub(crate) const CLIENTS: usize = 16;
+
+/// How often it happens, unless a soak is asked for.
+pub(crate) const ROUNDS: usize = 5;
+
+/// How much longer than the runner takes to start a request may take meanwhile.
+/// Only a soak looks, on a machine that is not busy.
+pub(crate) const MORE_THAN_START: Duration = Duration::from_millis(300);

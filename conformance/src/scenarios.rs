@@ -2,6 +2,7 @@
 
 mod demo;
 mod learn;
+mod load;
 mod process;
 mod response;
 mod rewrite;
@@ -99,6 +100,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         demo::SCENARIOS,
         trouble::SCENARIOS,
         process::SCENARIOS,
+        load::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -29,12 +29,17 @@ Chores of the workspace.
   cargo xtask conformance [--only RUNNER] [--scenario NAME] [--protocol] [--list]
                                  real runners behind a real gateway, and the
                                  protocol's rules
+  cargo xtask soak [N] [--only RUNNER]
+                                 real runners killed and reloaded 50 or N times under load
   cargo xtask fuzz [--seconds N] [TARGET]
                                  run each fuzz target, or one, for 10 or N seconds
 ";
 
 /// How long each target is fuzzed unless told otherwise.
 const FUZZ_SECONDS: u64 = 10;
+
+/// How often each thing happens in a soak unless told otherwise.
+const SOAK_ROUNDS: &str = "50";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,6 +50,10 @@ fn main() -> ExitCode {
         ["codegen"] => done(codegen::run(false)),
         ["codegen", "--check"] => done(codegen::run(true)),
         ["conformance", ref rest @ ..] => done(conformance::run(rest)),
+        ["soak", rounds, ref rest @ ..] if !rounds.starts_with('-') => {
+            done(conformance::soak(rounds, rest))
+        }
+        ["soak", ref rest @ ..] => done(conformance::soak(SOAK_ROUNDS, rest)),
         ["fuzz", ref rest @ ..] => {
             fuzz_arguments(rest).and_then(|(seconds, target)| done(fuzz::run(seconds, target)))
         }

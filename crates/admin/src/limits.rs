@@ -19,3 +19,11 @@ pub const STOP: Duration = Duration::from_secs(1);
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long metrics wait for what the runners do; without it they have all else.
 pub(crate) const RUNNERS: Duration = Duration::from_secs(1);
+/// Largest body of a request to the Admin API, in bytes (APISIX's value).
+pub const BODY: usize = 1_536 << 10;
+/// How often a change is decided anew because the resources have changed meanwhile.
+pub(crate) const DECISIONS: u32 = 16;
+/// Smallest and largest page of a list (APISIX's values).
+pub(crate) const PAGE: std::ops::RangeInclusive<u64> = 10..=500;
+/// Longest time that a resource may be asked to live for, in seconds: a hundred years.
+pub(crate) const TTL: f64 = 100.0 * 365.0 * 86_400.0;

@@ -50,3 +50,8 @@ pub const LEAST_BUFFERED: u64 = 16 * 1024 * 1024;
 pub const BREAKER_CALLS: i64 = 30_000;
 /// Most lines of a runner's output in a second, or at once.
 pub const OUTPUT_LINES: i64 = 1_000_000;
+/// How long to wait after something whose time was over could not be deleted.
+pub(crate) const EXPIRY_RETRY: Duration = Duration::from_secs(5);
+/// How often to look for resources whose time is over, if none is known to be near: the
+/// clock may be set.
+pub(crate) const EXPIRY_LOOK: Duration = Duration::from_secs(30);

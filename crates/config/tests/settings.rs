@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_config::{
-    AccessLog, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin, OutputLevel,
-    OutputRule, Report, Router, RunnerLimits, RunnerTerms, RunnerTimeout, Settings, Source,
+    AccessLog, AdminRole, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin,
+    OutputLevel, OutputRule, Report, Router, RunnerLimits, RunnerTerms, RunnerTimeout, Settings,
+    Source,
 };
 
 /// The least that a file must say.
@@ -563,8 +564,23 @@ outrigger: {workers: 0, data_dir: '', runtime_dir: 5, body_memory: lots}
 }
 
 #[test]
-fn only_apisix_yaml_is_a_source_as_yet() {
-    let instead = "use `role: data_plane` and `role_data_plane: {config_provider: yaml}`, and \
+fn resources_come_from_a_store_or_from_apisix_yaml() {
+    let source = |text: &str| {
+        read(text)
+            .unwrap_or_else(|report| panic!("{report}"))
+            .source
+    };
+    for text in [
+        "",
+        "deployment: {admin: {}}",
+        "deployment: {role: traditional, role_traditional: {config_provider: etcd}}",
+    ] {
+        assert_eq!(source(text), Source::Store, "{text}");
+    }
+    let path = PathBuf::from("/etc/outrigger/apisix.yaml");
+    assert_eq!(source(DEPLOYMENT), Source::Yaml { path });
+    let instead = "use `role: traditional`, with an Admin API and a store of its own; or \
+                   `role: data_plane` and `role_data_plane: {config_provider: yaml}`, and \
                    write the resources into apisix.yaml beside this file";
     let said = |text: &str| {
         let report = read(text).expect_err("a report").to_string();
@@ -572,36 +588,85 @@ fn only_apisix_yaml_is_a_source_as_yet() {
             .replace("/etc/outrigger/config.yaml:", "")
             .replace(instead, "INSTEAD")
     };
-    let traditional = "the role \"traditional\" is not available yet: INSTEAD";
-    assert_eq!(said(""), format!("1:1: {traditional}"));
+    for (text, expected) in [
+        (
+            "deployment:\n  role: control_plane\n  admin: {}\n",
+            "2:3: deployment.role: the role \"control_plane\" is not available yet: INSTEAD",
+        ),
+        (
+            "deployment:\n  role: data_plane\n  role_data_plane:\n    config_provider: etcd\n",
+            "3:3: deployment.role_data_plane: the provider \"etcd\" is not available yet: INSTEAD",
+        ),
+        (
+            "deployment: {role_traditional: {config_provider: yaml}}",
+            "1:14: deployment.role_traditional: the provider \"yaml\" is not available yet with \
+             this role: INSTEAD",
+        ),
+        (
+            "deployment: {role: data_plane}",
+            "1:1: deployment: a config_provider is required: INSTEAD",
+        ),
+        (
+            "deployment: {role: dataplane, admin: {}, etcd: {}}",
+            "1:14: deployment.role: expected one of \"traditional\", \"control_plane\", \
+             \"data_plane\", \"standalone\", did you mean \"data_plane\"?",
+        ),
+        (
+            "deployment: {etcd: {host: ['http://127.0.0.1:2379']}}",
+            "1:14: deployment.etcd: etcd is not supported yet: remove it; resources are kept in \
+             a store of the gateway's own (outrigger.data_dir)",
+        ),
+    ] {
+        assert_eq!(said(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_admin_api_is_for_this_machine_and_needs_a_key() {
+    let admin = |text: &str| read(text).unwrap_or_else(|report| panic!("{report}")).admin;
+    let default = admin("").unwrap();
+    assert_eq!(default.listen, "127.0.0.1:9180".parse().unwrap());
+    assert!(default.keys.is_empty() && default.key_required && default.cors);
+    let allowed: Vec<_> = default.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["127.0.0.0/24", "::1/128"]);
+    assert_eq!(admin("apisix: {enable_admin: false}"), None);
+    assert_eq!(admin(DEPLOYMENT), None);
+    let admin = admin(
+        "deployment:
+  admin:
+    admin_key_required: true
+    admin_key:
+      - {name: admin, key: s3cret, role: admin}
+      - {name: look, key: other, role: viewer}
+      - {name: none, key: '', role: admin}
+    enable_admin_cors: false
+    enable_admin_ui: false
+    allow_admin: [10.0.0.0/8]
+    admin_listen: {ip: 0.0.0.0, port: 0}
+    https_admin: false
+    admin_api_version: v3
+",
+    )
+    .unwrap();
+    assert_eq!(admin.listen, "0.0.0.0:0".parse().unwrap());
+    let roles: Vec<_> = admin
+        .keys
+        .iter()
+        .map(|key| (&key.key[..], key.role))
+        .collect();
     assert_eq!(
-        said("deployment:\n  admin: {}\n"),
-        format!("1:1: deployment: {traditional}")
+        roles,
+        [("s3cret", AdminRole::Admin), ("other", AdminRole::Viewer)]
     );
-    assert_eq!(
-        said("deployment:\n  role: traditional\n"),
-        format!("2:3: deployment.role: {traditional}"),
-    );
-    assert_eq!(
-        said("deployment:\n  role: data_plane\n  role_data_plane:\n    config_provider: etcd\n"),
-        "3:3: deployment.role_data_plane: the provider \"etcd\" is not available yet: INSTEAD",
-    );
-    assert_eq!(
-        said("deployment: {role: data_plane}"),
-        "1:1: deployment: a config_provider is required: INSTEAD",
-    );
-    assert_eq!(
-        said("deployment: {role: dataplane}"),
-        "1:14: deployment.role: expected one of \"traditional\", \"control_plane\", \
-         \"data_plane\", \"standalone\", did you mean \"data_plane\"?",
-    );
-    assert_eq!(
-        said(&format!(
-            "{DEPLOYMENT}  etcd: {{host: ['http://127.0.0.1:2379']}}\n"
-        )),
-        "4:3: deployment.etcd: etcd is not supported yet: remove it; resources come from \
-         apisix.yaml",
-    );
+    assert!(!admin.cors && !format!("{admin:?}").contains("s3cret"));
+    let report =
+        read("deployment: {admin: {admin_key: [{key: a b}, {role: boss}], https_admin: true}}");
+    let report = report.expect_err("a report").to_string();
+    let said: Vec<_> = report
+        .lines()
+        .map(|line| line.replace("/etc/outrigger/config.yaml:", ""))
+        .collect();
+    assert_eq!(said, [""],);
 }
 
 #[test]
@@ -658,7 +723,7 @@ discovery:\nwasm: {}\n",
 fn what_has_no_effect_is_noted_with_its_line() {
     let settings = with(
         "apisix:
-  enable_admin: true
+  lru: {secret: {ttl: 1}}
   enable_reuseport: false
   dns_resolver: [1.1.1.1]
   extra_lua_path: ''
@@ -681,7 +746,7 @@ nginx_config:
     assert_eq!(
         notes,
         [
-            "config.yaml:5:3: apisix.enable_admin: has no effect: the Admin API is not there yet",
+            "config.yaml:5:3: apisix.lru: has no effect: no secrets are fetched",
             "config.yaml:6:3: apisix.enable_reuseport: only nginx needs this; it has no effect here",
             "config.yaml:7:3: apisix.dns_resolver: has no effect: names are resolved as the \
              system does",

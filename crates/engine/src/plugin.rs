@@ -127,6 +127,12 @@ pub trait Factory: Send + Sync {
     /// are APISIX's.
     fn priority(&self) -> i32;
 
+    /// The JSON schema of the configuration, as it is shown to those who write
+    /// one; what it does not tell, [`build`](Self::build) says.
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({"type": "object"})
+    }
+
     /// Parses the configuration.
     ///
     /// # Errors
@@ -239,7 +245,7 @@ impl Registry {
     ///
     /// # Errors
     /// There is none, or it may not be used.
-    pub(crate) fn get(&self, name: &str) -> Result<&dyn Factory, Fault> {
+    pub fn get(&self, name: &str) -> Result<&dyn Factory, Fault> {
         if let Some(factory) = self.factories.get(name) {
             return Ok(&**factory);
         }

@@ -29,6 +29,12 @@ const CONTROL: &str = "control API: http://";
 /// What the gateway logs of its metrics, before the address and the path.
 const METRICS: &str = "metrics: http://";
 
+/// What the gateway logs of its Admin API, before the address.
+const ADMIN: &str = "Admin API: http://";
+
+/// The key of the Admin API in tests.
+const ADMIN_KEY: &str = "a-key-of-tests";
+
 /// What ends the routes file; the gateway reads no file without it.
 const END: &str = "#END";
 
@@ -58,8 +64,34 @@ impl Gateway {
     /// If it has none.
     #[track_caller]
     pub fn control(&self) -> Client {
-        let line = self.wait_log(CONTROL);
-        let url = line.split_once(CONTROL).expect("it was found").1;
+        self.client_of(CONTROL)
+    }
+
+    /// A client for its Admin API.
+    ///
+    /// # Panics
+    /// If it has none.
+    #[track_caller]
+    pub fn admin_api(&self) -> Client {
+        self.client_of(ADMIN)
+    }
+
+    /// A request to its Admin API, with the key of
+    /// [`traditional`](GatewayBuilder::traditional); `path` is below `/apisix/admin/`.
+    ///
+    /// # Panics
+    /// If it has no such API.
+    #[track_caller]
+    pub fn admin(&self, method: &str, path: &str) -> Request<'static> {
+        let target = format!("/apisix/admin/{path}");
+        let request = self.admin_api().request(method, &target);
+        request.header("X-API-KEY", ADMIN_KEY)
+    }
+
+    #[track_caller]
+    fn client_of(&self, announcement: &str) -> Client {
+        let line = self.wait_log(announcement);
+        let url = line.split_once(announcement).expect("it was found").1;
         let address = url.split_whitespace().next().unwrap_or(url);
         Client::new(address.parse().expect("an address is logged"))
     }

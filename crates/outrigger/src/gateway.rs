@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_admin as admin;
-use outrigger_config::{ControlApi, Report, Router, Settings, Source as SourceSettings};
+use outrigger_admin::control::Control;
+use outrigger_admin::server::Serving;
+use outrigger_config::{Router, Settings};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::real_ip::RealIp;
 use outrigger_engine::router::Mode;
@@ -18,12 +19,13 @@ use tokio::task::JoinHandle;
 
 use crate::Failure;
 use crate::access_log;
+use crate::apis::Apis;
 use crate::observability::{Observability, Seen};
 use crate::plugins::Plugins;
 use crate::remote::{Remote, Wish};
 use crate::runners::Fleet;
 use crate::runtime_dir;
-use crate::source::{Rebuild, Source};
+use crate::source::{Live, Rebuild, Source};
 
 /// Wishes that wait for the control thread; who wishes more waits.
 const WISHES: usize = 16;
@@ -47,7 +49,7 @@ pub(crate) struct Gateway {
     follower: JoinHandle<()>,
     /// To the follower.
     rebuilds: mpsc::Sender<Rebuild>,
-    control: Option<admin::server::Serving>,
+    apis: Vec<Serving>,
     seen: Seen,
     wishes: Wishes,
     access_log: Option<AccessLog>,
@@ -73,7 +75,7 @@ impl Gateway {
         let sockets = runtime_dir::make(settings.runtime_dir.as_deref(), |name| {
             std::env::var_os(name)
         })?;
-        let control = settings.control.map(bind_control).transpose()?.flatten();
+        let apis = Apis::bind(&settings)?;
         let access_log = settings.access_log.as_ref();
         let access_log = access_log.map(access_log::open).transpose()?;
         let workers = workers(&settings);
@@ -91,21 +93,15 @@ impl Gateway {
         if let Some(note) = missing_plugins(&plugins, &settings) {
             tracing::warn!("{note}");
         }
-        let SourceSettings::Yaml { path } = &settings.source;
         let registry = plugins.registry(&settings, &runners);
         drop(runners);
-        let mode = mode(settings.router);
-        let source = Source::open(path, registry, mode, observed.metrics()).await?;
-        let proxy = bound.start(source.snapshot())?;
+        let live = Live::new(registry, mode(settings.router), observed.metrics())?;
+        let source = Source::open(&settings, Arc::clone(&live)).await?;
+        let proxy = bound.start(live.snapshot())?;
         let (outbox, inbox) = mpsc::channel(WISHES);
-        let remote = Remote::new(outbox.clone(), Arc::clone(source.resources()));
-        let remote: Arc<dyn admin::control::Control> = Arc::new(remote);
+        let remote: Arc<dyn Control> = Arc::new(Remote::new(outbox.clone(), Arc::clone(&live)));
         let seen = observed.serve(Arc::clone(&remote));
-        let control = control.map(|bound| {
-            let address = bound.address();
-            tracing::info!("control API: http://{address}");
-            bound.serve(admin::control::router(remote, address.ip()))
-        });
+        let apis = apis.serve(&settings, &remote, &live, source.store())?;
         let wishes = Wishes {
             inbox,
             _outbox: outbox,
@@ -122,7 +118,7 @@ impl Gateway {
             plugins,
             follower,
             rebuilds,
-            control,
+            apis,
             seen,
             wishes,
             access_log,
@@ -184,9 +180,9 @@ impl Gateway {
     async fn rebuild(&self, registry: Registry) -> Result<(), Failure> {
         let (reply, answer) = oneshot::channel();
         let wish = Rebuild { registry, reply };
-        let gone = "whoever follows apisix.yaml has ended";
+        let gone = "whoever follows the source of resources has ended";
         self.rebuilds.send(wish).await.map_err(|_| gone)?;
-        let rebuilt: Result<(), Report> = answer.await.map_err(|_| gone)?;
+        let rebuilt = answer.await.map_err(|_| gone)?;
         Ok(rebuilt?)
     }
 
@@ -201,8 +197,8 @@ impl Gateway {
     pub(crate) async fn stop(self) {
         tracing::info!("stopping: requests in flight may end, new ones are not taken");
         self.follower.abort();
-        if let Some(control) = self.control {
-            control.stop().await;
+        for api in self.apis {
+            api.stop().await;
         }
         self.proxy.stop(self.settings.shutdown_timeout).await;
         self.fleet.stop().await;
@@ -211,27 +207,6 @@ impl Gateway {
             log.close(ACCESS_LOG_CLOSE);
         }
         tracing::info!("stopped");
-    }
-}
-
-/// None where nobody asked for this address and it cannot be had: a second
-/// gateway on one machine is no error.
-fn bind_control(control: ControlApi) -> Result<Option<admin::server::Bound>, Failure> {
-    let ControlApi { address, explicit } = control;
-    match admin::server::Bound::bind(address) {
-        Ok(bound) => Ok(Some(bound)),
-        Err(error) if explicit => Err(format!(
-            "cannot listen on {address} for the control API: {error}; \
-             set apisix.control, or apisix.enable_control to false"
-        )
-        .into()),
-        Err(error) => {
-            tracing::warn!(
-                "the control API is off: cannot listen on {address}: {error}; \
-                 set apisix.control.port to have it, or apisix.enable_control to false"
-            );
-            Ok(None)
-        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The `outrigger` command: wires configuration, runners and proxy together.
 
 mod access_log;
+mod admin;
+mod apis;
 mod check;
 mod cli;
 mod client;

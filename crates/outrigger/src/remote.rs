@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use outrigger_admin::control::{Answer, Command, CommandError, Control, RunnerStatus};
 use outrigger_config::store::Inventory;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::source::Live;
 
 /// What was wished, with where the answer goes.
 pub(crate) enum Wish {
@@ -27,15 +28,15 @@ pub(crate) enum Wish {
 /// The gateway, seen from the control API.
 pub(crate) struct Remote {
     wishes: mpsc::Sender<Wish>,
-    resources: Arc<ArcSwap<Inventory>>,
+    live: Arc<Live>,
 }
 
 /// The main loop is gone, and the process soon is.
 const STOPPING: &str = "the gateway is stopping";
 
 impl Remote {
-    pub(crate) fn new(wishes: mpsc::Sender<Wish>, resources: Arc<ArcSwap<Inventory>>) -> Self {
-        Remote { wishes, resources }
+    pub(crate) fn new(wishes: mpsc::Sender<Wish>, live: Arc<Live>) -> Self {
+        Remote { wishes, live }
     }
 
     async fn ask<T>(&self, wish: impl FnOnce(oneshot::Sender<T>) -> Wish) -> Option<T> {
@@ -70,6 +71,6 @@ impl Control for Remote {
     }
 
     fn resources(&self) -> Arc<Inventory> {
-        self.resources.load_full()
+        self.live.resources()
     }
 }

@@ -1,6 +1,6 @@
 //! The control API: what the gateway runs on, and what its runners do.
 //!
-//! `GET /v1/healthcheck`, `/v1/routes`, `/v1/route/ID` and so on,
+//! `GET /v1/schema`, `/v1/healthcheck`, `/v1/routes`, `/v1/route/ID` and so on,
 //! and `PUT /v1/plugins/reload` are APISIX's. `/v1/runners` and `/v1/reload`
 //! are this gateway's own.
 
@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State;
 use axum::middleware;
@@ -23,6 +24,8 @@ use outrigger_config::store::Inventory;
 use serde_json::json;
 
 use crate::answer;
+use crate::api;
+use crate::resources::Catalogue;
 
 pub use runners::{Command, CommandError, RunnerState, RunnerStatus};
 
@@ -49,9 +52,16 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 type Gateway = State<Arc<dyn Control>>;
 
-/// The control API of `gateway`, listened to on `local`.
-pub fn router(gateway: Arc<dyn Control>, local: IpAddr) -> Router {
+/// The control API of `gateway`, which has the plugins of `catalogue`, listened to on
+/// `local`.
+pub fn router(
+    gateway: Arc<dyn Control>,
+    catalogue: Arc<ArcSwap<Catalogue>>,
+    local: IpAddr,
+) -> Router {
+    let schemas = move || std::future::ready(schemas(&catalogue.load()));
     Router::new()
+        .route("/v1/schema", get(schemas))
         .route("/v1/healthcheck", get(health))
         .route("/v1/healthcheck/{collection}/{id}", get(health_of_one))
         .route("/v1/plugins/reload", put(reload_plugins))
@@ -62,6 +72,10 @@ pub fn router(gateway: Arc<dyn Control>, local: IpAddr) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(gateway)
         .layer(middleware::from_fn_with_state(local, guard::refuse_pages))
+}
+
+fn schemas(catalogue: &Catalogue) -> Response {
+    answer::json(StatusCode::OK, &api::schemas(catalogue))
 }
 
 /// No upstream has health checks, so there is none to show.

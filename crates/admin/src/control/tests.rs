@@ -71,10 +71,26 @@ impl Control for Fake {
     }
 }
 
+fn catalogue() -> Arc<ArcSwap<Catalogue>> {
+    let plugin = crate::PluginInfo {
+        name: "say".to_owned(),
+        priority: 1,
+        is_auth: true,
+        schema: json!({"type": "object"}),
+        consumer_schema: None,
+        metadata_schema: None,
+    };
+    let catalogue = Catalogue::new(vec![plugin], |_, _, _, _| Ok(())).unwrap();
+    Arc::new(ArcSwap::new(catalogue))
+}
+
 async fn start(gateway: Arc<Fake>) -> (SocketAddr, Serving) {
     let bound = Bound::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = bound.address();
-    (address, bound.serve(router(gateway, address.ip())))
+    (
+        address,
+        bound.serve(router(gateway, catalogue(), address.ip())),
+    )
 }
 
 /// What is answered to `head` on a connection of its own: status and body.
@@ -142,6 +158,18 @@ async fn resources_have_apisix_s_shape() {
     assert_eq!(status, 404);
     let (_, body) = request(address, "GET", "/v1/upstreams").await;
     assert_eq!(body, json!([]));
+}
+
+#[tokio::test]
+async fn schemas_of_resources_and_plugins_are_shown() {
+    let (address, _serving) = start(Arc::default()).await;
+    let (status, body) = request(address, "GET", "/v1/schema").await;
+    assert_eq!(status, 200);
+    assert_eq!(body["main"]["consumer"]["required"], json!(["username"]));
+    assert_eq!(body["main"]["plugin_config"]["type"], "object");
+    let plugin =
+        json!({"priority": 1, "version": 0.1, "schema": {"type": "object"}, "type": "auth"});
+    assert_eq!(body["plugins"], json!({"say": plugin}));
 }
 
 #[tokio::test]

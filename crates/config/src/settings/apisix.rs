@@ -15,6 +15,8 @@ pub(super) struct Apisix {
     pub(super) listens: Vec<SocketAddr>,
     pub(super) router: Router,
     pub(super) trusted_addresses: Vec<Cidr>,
+    /// Whether there is an Admin API, where there can be one.
+    pub(super) admin: bool,
     pub(super) control: Option<ControlApi>,
     pub(super) show_upstream_status: bool,
     pub(super) server_tokens: bool,
@@ -30,6 +32,7 @@ pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix
         trusted_addresses: section
             .read("trusted_addresses", read_addresses)
             .unwrap_or_default(),
+        admin: flag("enable_admin", true),
         control: control::read(section),
         show_upstream_status: flag("show_upstream_status_in_response_header", false),
         server_tokens: flag("enable_server_tokens", true),

@@ -1,10 +1,11 @@
-//! The section `deployment`: where resources come from.
+//! The section `deployment`: where resources come from, and who changes them.
 
 use std::path::Path;
 
-use outrigger_model::read::Object;
+use outrigger_model::read::{At, Object};
 
 use super::Source;
+use super::admin::{self, AdminApi};
 use super::foreign::{self, Notes};
 
 /// The file beside `config.yaml` that holds the resources.
@@ -14,50 +15,103 @@ const ROLES: [&str; 4] = ["traditional", "control_plane", "data_plane", "standal
 const PROVIDERS: [&str; 5] = ["control_plane", "etcd", "json", "xds", "yaml"];
 
 /// What there is to choose as yet.
-const INSTEAD: &str = "use `role: data_plane` and `role_data_plane: {config_provider: yaml}`, \
-                       and write the resources into apisix.yaml beside this file";
+const INSTEAD: &str = "use `role: traditional`, with an Admin API and a store of its own; or \
+                       `role: data_plane` and `role_data_plane: {config_provider: yaml}`, and \
+                       write the resources into apisix.yaml beside this file";
+
+/// What the section says.
+pub(super) struct Deployment {
+    pub(super) source: Source,
+    /// None where resources are not changed through the gateway.
+    pub(super) admin: Option<AdminApi>,
+}
 
 /// None if there is a fault.
-pub(super) fn read(root: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Source> {
+pub(super) fn read(root: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     root.section("deployment", |section| {
-        foreign::sort_out(section, foreign::DEPLOYMENT, notes);
-        let provider = section.section("role_data_plane", |role| {
-            role.read("config_provider", |at| {
-                Some((at.path(), at.one_of(&PROVIDERS)?))
-            })
-        });
         let role = match section.get("role") {
-            Some(at) => at.one_of(&ROLES)?,
+            Some(at) => at.one_of(&ROLES),
             // APISIX's default.
-            None => "traditional",
+            None => Some("traditional"),
         };
-        let fault = |key, message: String| match section.get(key) {
-            Some(at) => at.fault(message),
-            None => section.at().fault(message),
-        };
-        match (role, provider) {
-            ("data_plane", Some((_, "yaml"))) => Some(Source::Yaml {
-                path: folder.join(RESOURCES),
-            }),
-            ("data_plane", Some((_, provider))) => {
-                let message = format!("the provider {provider:?} is not available yet: {INSTEAD}");
-                fault("role_data_plane", message);
+        match role {
+            None => {
+                // What is said of the other roles' sections would be beside the point.
+                section.ignore(&["admin", "certs", "etcd"]);
+                section.ignore(&["role_traditional", "role_control_plane", "role_data_plane"]);
                 None
             }
-            ("data_plane", None) => {
+            Some("traditional") => traditional(section, notes),
+            Some("data_plane") => data_plane(section, folder, notes),
+            Some(role) => {
                 fault(
-                    "role_data_plane",
-                    format!("a config_provider is required: {INSTEAD}"),
-                );
-                None
-            }
-            _ => {
-                fault(
+                    section,
                     "role",
                     format!("the role {role:?} is not available yet: {INSTEAD}"),
                 );
+                foreign::sort_out(section, foreign::DATA_PLANE, notes);
+                section.ignore(&["role_data_plane", "admin"]);
                 None
             }
         }
     })
+}
+
+fn traditional(section: &Object<'_>, notes: &Notes) -> Option<Deployment> {
+    foreign::sort_out(section, foreign::TRADITIONAL, notes);
+    let provider = provider(section, "role_traditional");
+    let admin = section.section("admin", |section| admin::read(section, notes));
+    match provider {
+        // The embedded store is in etcd's place.
+        None | Some("etcd") => Some(Deployment {
+            source: Source::Store,
+            admin: Some(admin),
+        }),
+        Some(provider) => {
+            fault(
+                section,
+                "role_traditional",
+                format!("the provider {provider:?} is not available yet with this role: {INSTEAD}"),
+            );
+            None
+        }
+    }
+}
+
+fn data_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
+    foreign::sort_out(section, foreign::DATA_PLANE, notes);
+    match provider(section, "role_data_plane") {
+        Some("yaml") => Some(Deployment {
+            source: Source::Yaml {
+                path: folder.join(RESOURCES),
+            },
+            admin: None,
+        }),
+        Some(provider) => {
+            let message = format!("the provider {provider:?} is not available yet: {INSTEAD}");
+            fault(section, "role_data_plane", message);
+            None
+        }
+        None => {
+            fault(
+                section,
+                "role_data_plane",
+                format!("a config_provider is required: {INSTEAD}"),
+            );
+            None
+        }
+    }
+}
+
+fn provider<'a>(section: &Object<'a>, role: &'static str) -> Option<&'static str> {
+    section.section(role, |role| {
+        role.read("config_provider", |at: &At<'_>| at.one_of(&PROVIDERS))
+    })
+}
+
+fn fault(section: &Object<'_>, key: &'static str, message: String) {
+    match section.get(key) {
+        Some(at) => at.fault(message),
+        None => section.at().fault(message),
+    }
 }

@@ -121,7 +121,6 @@ pub(super) const PROMETHEUS: Table = &[
 
 /// In `apisix`.
 pub(super) const APISIX: Table = &[
-    ("enable_admin", NoEffect("the Admin API is not there yet")),
     ("status", NoEffect(NOT_YET)),
     ("enable_reuseport", Nginx),
     (
@@ -144,7 +143,10 @@ pub(super) const APISIX: Table = &[
         NoEffect("nothing starts before it is configured"),
     ),
     ("worker_startup_time_threshold", Nginx),
-    ("data_encryption", NoEffect("nothing is stored")),
+    (
+        "data_encryption",
+        NoEffect("resources are stored as they are"),
+    ),
     ("events", Nginx),
     ("lru", NoEffect("no secrets are fetched")),
     ("id", NoEffect("the gateway has no id yet")),
@@ -177,15 +179,48 @@ pub(super) const APISIX: Table = &[
 ];
 
 /// In `deployment`, with the role `data_plane`.
-pub(super) const DEPLOYMENT: Table = &[
+pub(super) const DATA_PLANE: Table = &[
     (
         "etcd",
         Refused("etcd is not supported yet: remove it; resources come from apisix.yaml"),
     ),
-    ("admin", NoEffect("the Admin API is not there yet")),
+    (
+        "admin",
+        NoEffect("a data plane has no Admin API; resources come from apisix.yaml"),
+    ),
     ("certs", NoEffect("there is no control plane to connect to")),
     ("role_traditional", NoEffect("the role is data_plane")),
     ("role_control_plane", NoEffect("the role is data_plane")),
+];
+
+/// In `deployment`, with the role `traditional`.
+pub(super) const TRADITIONAL: Table = &[
+    (
+        "etcd",
+        Refused(
+            "etcd is not supported yet: remove it; \
+             resources are kept in a store of the gateway's own (outrigger.data_dir)",
+        ),
+    ),
+    ("certs", NoEffect("there is no control plane to connect to")),
+    ("role_data_plane", NoEffect("the role is traditional")),
+    ("role_control_plane", NoEffect("the role is traditional")),
+];
+
+/// In `deployment.admin`.
+pub(super) const ADMIN: Table = &[
+    ("enable_admin_ui", NoEffect("there is no user interface")),
+    (
+        "https_admin",
+        Refused(
+            "the Admin API does not speak TLS yet: \
+             set it to false, and let the API listen on loopback",
+        ),
+    ),
+    (
+        "admin_api_mtls",
+        NoEffect("the Admin API does not speak TLS yet"),
+    ),
 ];
 
 /// In `nginx_config`.

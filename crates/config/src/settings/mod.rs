@@ -5,6 +5,7 @@
 //! does is refused by name; one that nobody knows is refused with the nearest known name.
 
 mod access_log;
+mod admin;
 mod apisix;
 mod control;
 mod deployment;
@@ -35,6 +36,7 @@ use crate::watch::read_file;
 use crate::yaml;
 
 pub use self::access_log::{AccessLog, Escape};
+pub use self::admin::{AdminApi, AdminKey, AdminRole};
 pub use self::control::ControlApi;
 pub use self::ext_plugin::{
     BreakerRule, EnvRule, ExtPlugin, OutputLevel, OutputRule, RunnerLimits, RunnerSettings,
@@ -58,6 +60,8 @@ pub struct Settings {
     pub router: Router,
     /// The peers whose `X-Forwarded-*` headers are believed.
     pub trusted_addresses: Vec<Cidr>,
+    /// The Admin API; none if it is off, or resources come from elsewhere.
+    pub admin: Option<AdminApi>,
     /// Where the control API listens; none if it is off.
     pub control: Option<ControlApi>,
     /// Where metrics are handed out; none if they are not.
@@ -101,6 +105,8 @@ pub struct Settings {
 /// Where the resources come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
+    /// The embedded store in [`Settings::data_dir`].
+    Store,
     /// A file that is watched.
     Yaml {
         /// Its path: `apisix.yaml` beside `config.yaml`.
@@ -179,20 +185,22 @@ fn folder_of(path: &Path) -> Result<PathBuf, Problem> {
 fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
     let root = at.object()?;
     let apisix = root.section("apisix", |section| apisix::read(section, folder, notes));
-    let source = deployment::read(&root, folder, notes);
     let nginx = root.section("nginx_config", |section| {
         nginx::read(section, folder, notes)
     });
+    let deployment = deployment::read(&root, folder, notes);
     let ext_plugin = ext_plugin::read(&root, &nginx.envs, folder);
     let own = root.section("outrigger", |section| outrigger::read(section, folder));
     let plugins = root.read("plugins", read_plugins);
     let metrics = prometheus::read(&root, notes);
     foreign::sort_out(&root, foreign::TOP, notes);
     root.finish();
+    let deployment = deployment?;
     Some(Settings {
         folder: folder.to_owned(),
         listens: apisix.listens,
-        source: source?,
+        source: deployment.source,
+        admin: deployment.admin.filter(|_| apisix.admin),
         router: apisix.router,
         trusted_addresses: apisix.trusted_addresses,
         control: apisix.control,

@@ -216,9 +216,10 @@ impl<'a> Compiler<'a> {
         service: &'s outrigger_model::Service,
         upstreams: &HashMap<&Id, Arc<Upstream>>,
     ) -> CompiledService<'s> {
-        let upstream = match (&service.upstream, &service.upstream_id) {
-            (Some(own), _) => Some(self.upstream(Kind::Service, &service.id, own)),
-            (None, Some(id)) => upstreams.get(id).cloned(),
+        // What is named goes before what is its own.
+        let upstream = match (&service.upstream_id, &service.upstream) {
+            (Some(id), _) => upstreams.get(id).cloned(),
+            (None, Some(own)) => Some(self.upstream(Kind::Service, &service.id, own)),
             (None, None) => None,
         };
         CompiledService {
@@ -237,9 +238,9 @@ impl<'a> Compiler<'a> {
         let service = service.and_then(|id| shared.services.get(id));
         let config = route.plugin_config_id.as_ref();
         let config = config.and_then(|id| shared.plugin_configs.get(id));
-        let upstream = match (&route.upstream, &route.upstream_id) {
-            (Some(own), _) => Some(self.upstream(Kind::Route, &route.id, own)),
-            (None, Some(id)) => shared.upstreams.get(id).cloned(),
+        let upstream = match (&route.upstream_id, &route.upstream) {
+            (Some(id), _) => shared.upstreams.get(id).cloned(),
+            (None, Some(own)) => Some(self.upstream(Kind::Route, &route.id, own)),
             (None, None) => service.and_then(|service| service.upstream.clone()),
         };
         let own = self.plugins(Kind::Route, &route.id, &route.plugins);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{CONFIG_FILE, Gateway, ROUTES_FILE, routes_text, write_atomically};
+use super::{ADMIN_KEY, CONFIG_FILE, Gateway, ROUTES_FILE, routes_text, write_atomically};
 use crate::limits;
 use crate::program::{Exit, Program, Running};
 
@@ -94,6 +94,14 @@ impl GatewayBuilder {
         self.config.push_str(&config.text());
         self.config.push('\n');
         self
+    }
+
+    /// Has the gateway keep its resources itself, in its folder, and change them
+    /// through [`Gateway::admin`].
+    pub fn traditional(self) -> Self {
+        let key = json!({"name": "admin", "key": ADMIN_KEY, "role": "admin"});
+        let admin = json!({"admin_listen": {"port": 0}, "admin_key": [key]});
+        self.config(json!({"deployment": {"role": "traditional", "admin": admin}}))
     }
 
     /// The text of `apisix.yaml`; `#END` is added where it is missing.
@@ -203,7 +211,7 @@ pub(super) fn config_text(settings: &str, folder: &Path) -> String {
             json!({"prometheus": {"export_addr": {"port": 0}}}),
         ),
     ];
-    let mut text = with_control(settings);
+    let mut text = with_ports(settings);
     for (name, section) in sections {
         let key = format!("{name}:");
         if !settings.lines().any(|line| line.starts_with(&key)) {
@@ -214,18 +222,29 @@ pub(super) fn config_text(settings: &str, folder: &Path) -> String {
     text
 }
 
-/// A section `apisix` of the test's own says where the control API listens, or
-/// gets told: gateways that run at once cannot share a port.
-fn with_control(settings: &str) -> String {
+/// A section `apisix` of the test's own says where the gateway and its control API
+/// listen, or gets told: gateways that run at once cannot share a port.
+fn with_ports(settings: &str) -> String {
+    let own = [
+        ("control", r#""control": {"port": 0}"#),
+        (
+            "node_listen",
+            r#""node_listen": [{"ip": "127.0.0.1", "port": 0}]"#,
+        ),
+    ];
+    let lacking: Vec<&str> = own
+        .iter()
+        .filter(|(key, _)| !settings.contains(key))
+        .map(|(_, text)| *text)
+        .collect();
     let lines = settings.lines().map(|line| {
-        let Some(section) = line.strip_prefix("apisix:") else {
+        let Some(section) = line.strip_prefix("apisix:").filter(|_| !lacking.is_empty()) else {
             return line.to_owned();
         };
         match section.trim_start().strip_prefix('{') {
-            _ if settings.contains("control") => line.to_owned(),
-            Some("}") => r#"apisix: {"control": {"port": 0}}"#.to_owned(),
-            Some(rest) => format!(r#"apisix: {{"control": {{"port": 0}}, {rest}"#),
-            None => format!("{line}\n  control: {{port: 0}}"),
+            Some("}") => format!("apisix: {{{}}}", lacking.join(", ")),
+            Some(rest) => format!("apisix: {{{}, {rest}", lacking.join(", ")),
+            None => format!("{line}\n  {}", lacking.join("\n  ")),
         }
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -260,24 +279,26 @@ mod tests {
     }
 
     #[test]
-    fn a_section_of_the_test_gets_a_control_port_of_its_own() {
+    fn a_section_of_the_test_gets_ports_of_its_own() {
+        let control = r#""control": {"port": 0}"#;
+        let listen = r#""node_listen": [{"ip": "127.0.0.1", "port": 0}]"#;
         for (section, expected) in [
             (
                 "apisix: {\"node_listen\": 1}",
-                "apisix: {\"control\": {\"port\": 0}, \"node_listen\": 1}",
+                format!("apisix: {{{control}, \"node_listen\": 1}}"),
             ),
-            ("apisix: {}", "apisix: {\"control\": {\"port\": 0}}"),
+            ("apisix: {}", format!("apisix: {{{control}, {listen}}}")),
             (
-                "apisix:\n  node_listen: 1",
-                "apisix:\n  control: {port: 0}\n  node_listen: 1",
+                "apisix:\n  router: {}",
+                format!("apisix:\n  {control}\n  {listen}\n  router: {{}}"),
             ),
             (
-                "apisix: {enable_control: false}",
-                "apisix: {enable_control: false}",
+                "apisix: {enable_control: false, node_listen: 1}",
+                "apisix: {enable_control: false, node_listen: 1}".to_owned(),
             ),
-            ("x: {control: 1}", "x: {control: 1}"),
+            ("x: {a: 1}", "x: {a: 1}".to_owned()),
         ] {
-            assert_eq!(with_control(section), expected);
+            assert_eq!(with_ports(section), expected);
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod absent_runners;
 mod access_log;
+mod admin_api;
 mod bad_requests;
 mod built_in_plugins;
 mod command_line;
@@ -26,6 +27,7 @@ mod plugin_context;
 mod plugin_failures;
 mod plugins;
 mod policies;
+mod recorded;
 mod reload;
 mod request_bodies;
 mod response_edges;

@@ -1,0 +1,190 @@
+//! The embedded store's file.
+//!
+//! One table holds the resources by their keys, one the revision. A write is
+//! one transaction, synced before it returns.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Change, Entry, Inventory, Key, OpenError};
+
+/// The file in the folder.
+const FILE: &str = "resources.redb";
+
+const RESOURCES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("resources");
+const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
+
+/// The last revision.
+const REVISION: &str = "revision";
+/// The layout of the file, to be told from later ones.
+const LAYOUT: &str = "layout";
+const THIS_LAYOUT: u64 = 1;
+
+/// A resource in the file.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    created: u64,
+    modified: u64,
+    /// Milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    #[serde(borrow)]
+    value: std::borrow::Cow<'a, RawValue>,
+}
+
+/// The file. After an error it is opened anew for the next write: what the
+/// error was about may be over, as with a disk that was full.
+pub(super) struct Disk {
+    path: PathBuf,
+    database: Option<Database>,
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("path", &self.path).finish()
+    }
+}
+
+impl Disk {
+    /// Opens or makes the file, and reads it.
+    pub(super) fn open(folder: &Path) -> Result<(Self, Inventory), OpenError> {
+        let path = folder.join(FILE);
+        let of_folder = |source| OpenError::Folder {
+            folder: folder.display().to_string(),
+            source,
+        };
+        // It holds secrets: for the gateway's user alone.
+        let mut private = fs::DirBuilder::new();
+        private.mode(0o700).recursive(true);
+        private.create(folder).map_err(of_folder)?;
+        let mut file = fs::OpenOptions::new();
+        file.read(true).write(true).create(true).mode(0o600);
+        drop(file.open(&path).map_err(of_folder)?);
+        let database = match Database::create(&path) {
+            Ok(database) => database,
+            Err(DatabaseError::DatabaseAlreadyOpen) => {
+                let folder = folder.display().to_string();
+                return Err(OpenError::InUse { folder });
+            }
+            Err(error) => return Err(broken(&path, error)),
+        };
+        let inventory = read(&database).map_err(|why| broken(&path, why))?;
+        let disk = Self {
+            path,
+            database: Some(database),
+        };
+        Ok((disk, inventory))
+    }
+
+    /// Makes the changes, of which `after` is the result, durable.
+    pub(super) fn write(&mut self, changes: &[Change], after: &Inventory) -> Result<(), String> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Database::open(&self.path).map_err(|error| error.to_string())?,
+        };
+        // Where this fails the database is dropped: after an error of the disk
+        // it takes no more writes.
+        write(&database, changes, after).map_err(|error| error.to_string())?;
+        self.database = Some(database);
+        Ok(())
+    }
+}
+
+fn broken(path: &Path, why: impl ToString) -> OpenError {
+    OpenError::Broken {
+        file: path.display().to_string(),
+        why: why.to_string(),
+    }
+}
+
+fn write(
+    database: &Database,
+    changes: &[Change],
+    after: &Inventory,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let transaction = database.begin_write()?;
+    {
+        let mut facts = transaction.open_table(FACTS)?;
+        facts.insert(LAYOUT, THIS_LAYOUT)?;
+        facts.insert(REVISION, after.revision())?;
+        let mut resources = transaction.open_table(RESOURCES)?;
+        for change in changes {
+            let (Change::Put { key, .. } | Change::Delete(key)) = change;
+            match after.get(key) {
+                Some(entry) => {
+                    resources.insert(key.as_str(), &*serde_json::to_vec(&stored(entry)?)?)?;
+                }
+                None => {
+                    resources.remove(key.as_str())?;
+                }
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn stored(entry: &Entry) -> Result<Stored<'static>, serde_json::Error> {
+    let expires = entry.expires.map(|at| {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    });
+    Ok(Stored {
+        created: entry.created,
+        modified: entry.modified,
+        expires,
+        value: std::borrow::Cow::Owned(serde_json::value::to_raw_value(&*entry.value)?),
+    })
+}
+
+fn read(database: &Database) -> Result<Inventory, String> {
+    let mut inventory = Inventory::default();
+    let transaction = database.begin_read().map_err(|error| error.to_string())?;
+    let facts = match transaction.open_table(FACTS) {
+        Ok(facts) => facts,
+        // Nothing was written yet.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(inventory),
+        Err(error) => return Err(error.to_string()),
+    };
+    let fact = |name| -> Result<u64, String> {
+        let found = facts.get(name).map_err(|error| error.to_string())?;
+        found
+            .map(|value| value.value())
+            .ok_or_else(|| format!("it has no {name}"))
+    };
+    let layout = fact(LAYOUT)?;
+    if layout != THIS_LAYOUT {
+        return Err(format!(
+            "it was written by another version (layout {layout}, not {THIS_LAYOUT})"
+        ));
+    }
+    inventory.revision = fact(REVISION)?;
+    let resources = transaction.open_table(RESOURCES);
+    let resources = resources.map_err(|error| error.to_string())?;
+    for row in resources.iter().map_err(|error| error.to_string())? {
+        let (key, value) = row.map_err(|error| error.to_string())?;
+        let entry = entry(value.value()).map_err(|error| format!("{}: {error}", key.value()))?;
+        let key: Key = key.value().parse().map_err(|error| format!("{error}"))?;
+        inventory.entries.insert(key, entry);
+    }
+    Ok(inventory)
+}
+
+fn entry(bytes: &[u8]) -> Result<Entry, serde_json::Error> {
+    let stored: Stored<'_> = serde_json::from_slice(bytes)?;
+    let expires = stored.expires.map(Duration::from_millis);
+    Ok(Entry {
+        value: Arc::new(serde_json::from_str(stored.value.get())?),
+        created: stored.created,
+        modified: stored.modified,
+        expires: expires.and_then(|since| SystemTime::checked_add(&UNIX_EPOCH, since)),
+    })
+}

@@ -1,0 +1,248 @@
+//! The Admin API of this gateway: where it listens, its keys, its plugins.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrigger_admin::api::{self, Access, Key, Role};
+use outrigger_admin::control::{Answer, Control};
+use outrigger_admin::server::Bound;
+use outrigger_admin::{Catalogue, PluginInfo, PluginUse};
+use outrigger_config::store::{Inventory, Key as ResourceKey, Store};
+use outrigger_config::{AdminApi, AdminKey, AdminRole};
+use outrigger_engine::plugin::{Owner, Registry};
+use outrigger_model::{Fault, Kind};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::source::{self, Live};
+
+/// What keys of resources begin with in answers (APISIX's default).
+const PREFIX: &str = "/apisix";
+
+/// How long a change may take to be in effect before it is answered all the same.
+const APPLY: Duration = Duration::from_secs(1);
+
+/// The file in the data folder with the key that was made up.
+const KEY_FILE: &str = "admin.key";
+
+/// Random bytes of such a key.
+const KEY_BYTES: usize = 16;
+
+/// Listens where the Admin API is to be.
+pub(crate) fn bind(settings: &AdminApi) -> Result<Bound, Failure> {
+    let address = settings.listen;
+    let failed = |error| {
+        format!(
+            "cannot listen on {address} for the Admin API: {error}; \
+             set deployment.admin.admin_listen, or apisix.enable_admin to false"
+        )
+    };
+    Ok(Bound::bind(address).map_err(failed)?)
+}
+
+/// The Admin API on `store`, for what is configured in `settings`.
+///
+/// # Errors
+/// A key that was made up cannot be kept.
+pub(crate) fn api(
+    settings: &AdminApi,
+    data_dir: &Path,
+    store: Arc<dyn Store>,
+    live: &Arc<Live>,
+    control: Arc<dyn Control>,
+) -> Result<api::AdminApi, Failure> {
+    let keys = match settings.key_required {
+        true => Some(keys(&settings.keys, data_dir)?),
+        false => {
+            tracing::warn!(
+                "the Admin API asks for no key (deployment.admin.admin_key_required): \
+                 whoever reaches {} can change everything",
+                settings.listen
+            );
+            None
+        }
+    };
+    Ok(api::AdminApi {
+        access: Access {
+            keys,
+            addresses: settings.allow.clone(),
+        },
+        store,
+        catalogue: Arc::clone(live.catalogue()),
+        gateway: Arc::new(Running {
+            live: Arc::clone(live),
+            control,
+        }),
+        prefix: PREFIX.to_owned(),
+        cors: settings.cors,
+    })
+}
+
+/// These plugins as the Admin API knows them.
+///
+/// # Errors
+/// A plugin's schema cannot be read, which is a defect of the plugin.
+pub(crate) fn catalogue(registry: &Arc<Registry>) -> Result<Arc<Catalogue>, Failure> {
+    let infos = registry.names().filter_map(|name| {
+        let factory = registry.get(name).ok()?;
+        Some(PluginInfo {
+            name: name.to_owned(),
+            priority: factory.priority(),
+            is_auth: factory.credential(&json!({})).is_some(),
+            schema: factory.schema(),
+            consumer_schema: None,
+            metadata_schema: None,
+        })
+    });
+    let judge = {
+        let registry = Arc::clone(registry);
+        move |name: &str, conf: &Value, what_for: PluginUse, key: &ResourceKey| {
+            judge(&registry, name, conf, what_for, key)
+        }
+    };
+    Ok(Catalogue::new(infos.collect(), judge)?)
+}
+
+/// What the plugin itself says of a configuration.
+fn judge(
+    registry: &Registry,
+    name: &str,
+    conf: &Value,
+    what_for: PluginUse,
+    key: &ResourceKey,
+) -> Result<(), Fault> {
+    let factory = registry.get(name)?;
+    if what_for == PluginUse::Consumer
+        && let Some(credential) = factory.credential(conf)
+    {
+        return credential.map(drop);
+    }
+    match owner(key) {
+        Some(owner) => factory.build(conf, &owner).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Whose plugin it is, as far as the engine knows such resources.
+fn owner(key: &ResourceKey) -> Option<Owner> {
+    let mut kinds = Kind::ALL.into_iter();
+    Some(Owner {
+        kind: kinds.find(|kind| kind.plural() == key.collection())?,
+        id: key.id().parse().ok()?,
+    })
+}
+
+/// The gateway, seen from the Admin API.
+struct Running {
+    live: Arc<Live>,
+    control: Arc<dyn Control>,
+}
+
+impl api::Gateway for Running {
+    fn try_out(&self, next: &Inventory, key: &ResourceKey) -> Result<(), String> {
+        let compiled = source::compile(&self.live, next, None);
+        let compiled = compiled.map_err(|error| error.to_string())?;
+        let mut left_out = compiled.left_out.into_iter();
+        match left_out.find(|(culprit, _)| culprit == key) {
+            Some((_, why)) => Err(why),
+            None => Ok(()),
+        }
+    }
+
+    fn applied(&self, revision: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut changes = self.live.changes();
+            let applied = changes.wait_for(|resources| resources.revision() >= revision);
+            // Neither a change that takes long nor a gateway that is stopping
+            // makes the change undone.
+            let _ = tokio::time::timeout(APPLY, applied).await;
+        })
+    }
+
+    fn reload(&self) -> Answer<'_, Result<(), String>> {
+        self.control.reload()
+    }
+}
+
+/// The keys that let in; if none is configured, one that was made up and is kept.
+fn keys(configured: &[AdminKey], data_dir: &Path) -> Result<Vec<Key>, Failure> {
+    if configured.is_empty() {
+        let secret = kept_key(&data_dir.join(KEY_FILE))?;
+        let role = Role::Admin;
+        return Ok(vec![Key { secret, role }]);
+    }
+    let key = |key: &AdminKey| Key {
+        secret: key.key.clone(),
+        role: match key.role {
+            AdminRole::Admin => Role::Admin,
+            AdminRole::Viewer => Role::Viewer,
+        },
+    };
+    Ok(configured.iter().map(key).collect())
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "the one time that the key is shown is not one for the log"
+)]
+fn kept_key(file: &Path) -> Result<String, Failure> {
+    let failed = |error| {
+        format!(
+            "cannot keep a key for the Admin API in {}: {error}; \
+             set deployment.admin.admin_key, or outrigger.data_dir",
+            file.display()
+        )
+    };
+    match std::fs::read_to_string(file) {
+        Ok(text) if !text.trim().is_empty() => {
+            tracing::info!("Admin API: the key is in {}", file.display());
+            return Ok(text.trim().to_owned());
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error).into()),
+    }
+    let bytes: [u8; KEY_BYTES] = rand::random();
+    let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let write = || {
+        if let Some(folder) = file.parent() {
+            let mut private = std::fs::DirBuilder::new();
+            private.mode(0o700).recursive(true).create(folder)?;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        writeln!(options.open(file)?, "{key}")
+    };
+    write().map_err(failed)?;
+    tracing::warn!(
+        "Admin API: no key is configured (deployment.admin.admin_key); \
+         a random one was made and is kept in {}",
+        file.display()
+    );
+    eprintln!("The key of the Admin API, shown this once: {key}");
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_made_up_is_kept_for_its_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let first = keys(&[], &data).unwrap();
+        let again = keys(&[], &data).unwrap();
+        assert_eq!(first[0].secret.len(), 2 * KEY_BYTES);
+        assert_eq!(first[0].secret, again[0].secret);
+        let file = data.join(KEY_FILE);
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(first[0].secret, keys(&[], other.path()).unwrap()[0].secret);
+    }
+}

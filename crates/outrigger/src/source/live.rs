@@ -1,0 +1,127 @@
+//! What requests run on now, and how it is replaced.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use outrigger_admin::Catalogue;
+use outrigger_config::store::Inventory;
+use outrigger_engine::plugin::Registry;
+use outrigger_engine::router::Mode;
+use outrigger_engine::snapshot::Snapshot;
+use outrigger_model::{Invalid, Resources};
+use outrigger_telemetry::metrics::Metrics;
+use tokio::sync::watch;
+
+use crate::Failure;
+use crate::admin;
+
+/// What requests run on now.
+pub(crate) struct Live {
+    registry: ArcSwap<Registry>,
+    /// The same plugins as the Admin API knows them.
+    catalogue: Arc<ArcSwap<Catalogue>>,
+    mode: Mode,
+    metrics: Metrics,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What the snapshot was compiled from, as it was written.
+    resources: watch::Sender<Arc<Inventory>>,
+}
+
+/// Plugins, ready to be used.
+pub(crate) struct Adoptable {
+    registry: Arc<Registry>,
+    catalogue: Arc<Catalogue>,
+}
+
+impl Live {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// A plugin's schema cannot be read, which is a defect of the plugin.
+    pub(crate) fn new(
+        registry: Registry,
+        mode: Mode,
+        metrics: &Metrics,
+    ) -> Result<Arc<Self>, Failure> {
+        let Adoptable {
+            registry,
+            catalogue,
+        } = Self::prepare(registry)?;
+        Ok(Arc::new(Live {
+            registry: ArcSwap::new(registry),
+            catalogue: Arc::new(ArcSwap::new(catalogue)),
+            mode,
+            metrics: metrics.clone(),
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
+            resources: watch::Sender::default(),
+        }))
+    }
+
+    /// Makes plugins ready to be used.
+    ///
+    /// # Errors
+    /// As [`Live::new`].
+    pub(crate) fn prepare(registry: Registry) -> Result<Adoptable, Failure> {
+        // Only the proxy can say whether a certificate can be used.
+        let registry = registry.checking_identities(outrigger_proxy::check_identity);
+        let registry = Arc::new(registry);
+        Ok(Adoptable {
+            catalogue: admin::catalogue(&registry)?,
+            registry,
+        })
+    }
+
+    /// From now on these are the plugins.
+    pub(crate) fn adopt(&self, plugins: Adoptable) {
+        self.registry.store(plugins.registry);
+        self.catalogue.store(plugins.catalogue);
+    }
+
+    /// The plugins that there are, as the Admin API knows them.
+    pub(crate) fn catalogue(&self) -> &Arc<ArcSwap<Catalogue>> {
+        &self.catalogue
+    }
+
+    /// What requests run on.
+    pub(crate) fn snapshot(&self) -> &Arc<ArcSwap<Snapshot>> {
+        &self.snapshot
+    }
+
+    /// The resources that requests run on, as they were written.
+    pub(crate) fn resources(&self) -> Arc<Inventory> {
+        Arc::clone(&self.resources.borrow())
+    }
+
+    /// Tells of each change of the resources that requests run on.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<Inventory>> {
+        self.resources.subscribe()
+    }
+
+    /// Compiles resources, for `plugins` or else the present ones, and changes
+    /// nothing.
+    pub(crate) fn compile(
+        &self,
+        resources: &Resources,
+        plugins: Option<&Adoptable>,
+    ) -> Result<Snapshot, Vec<Invalid>> {
+        let present = self.registry.load();
+        let registry = plugins.map_or(&**present, |plugins| &plugins.registry);
+        Snapshot::compile(resources, registry, self.mode, &self.snapshot.load())
+    }
+
+    /// From now on requests run on this. Returns the number of routes.
+    pub(crate) fn put(&self, snapshot: Snapshot, written: Option<Arc<Inventory>>) -> usize {
+        let routes = snapshot.route_count();
+        self.snapshot.store(Arc::new(snapshot));
+        if let Some(written) = written {
+            self.resources.send_replace(written);
+            self.metrics.config_applied(routes);
+        }
+        routes
+    }
+
+    /// A change was not put into effect.
+    pub(crate) fn refused(&self) {
+        self.metrics.config_refused();
+    }
+}

@@ -1,0 +1,78 @@
+//! From where resources come to the snapshot that requests run on.
+
+mod file;
+mod live;
+mod store;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use outrigger_config::Settings;
+use outrigger_config::Source as SourceSettings;
+use outrigger_config::store::{Embedded, Store};
+use outrigger_engine::plugin::Registry;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Failure;
+
+pub(crate) use live::Live;
+pub(crate) use store::compile;
+
+/// Where resources come from.
+pub(crate) enum Source {
+    /// A file that is watched.
+    File(file::FileSource),
+    /// A store that the Admin API writes to.
+    Store(store::StoreSource),
+}
+
+impl Source {
+    /// Opens the source that `settings` name and puts what it has into effect.
+    ///
+    /// # Errors
+    /// What is wrong with it; there is nothing to go on with then.
+    pub(crate) async fn open(settings: &Settings, live: Arc<Live>) -> Result<Self, Failure> {
+        Ok(match &settings.source {
+            SourceSettings::Yaml { path } => Self::File(file::FileSource::open(path, live).await?),
+            SourceSettings::Store => Self::Store(store::StoreSource::open(
+                embedded(&settings.data_dir).await?,
+                live,
+            )?),
+        })
+    }
+
+    /// The store, where resources come from one.
+    pub(crate) fn store(&self) -> Option<Arc<dyn Store>> {
+        match self {
+            Self::File(_) => None,
+            Self::Store(source) => Some(source.store()),
+        }
+    }
+
+    /// Puts every further change into effect. Grants what is wished meanwhile.
+    pub(crate) async fn follow(self, wishes: mpsc::Receiver<Rebuild>) {
+        match self {
+            Self::File(source) => source.follow(wishes).await,
+            Self::Store(source) => source.follow(wishes).await,
+        }
+    }
+}
+
+/// A wish that what is there runs on these plugins from now on. Answered with
+/// what stands against it; then nothing has changed.
+pub(crate) struct Rebuild {
+    pub(crate) registry: Registry,
+    pub(crate) reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// The embedded store, read away from the control thread.
+async fn embedded(folder: &Path) -> Result<Arc<dyn Store>, Failure> {
+    let folder = folder.to_owned();
+    let opening = tokio::task::spawn_blocking(move || Embedded::open(&folder));
+    Ok(Arc::new(opening.await??))
+}
+
+/// The gateway's own environment, for `${{NAME}}` in configuration files.
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

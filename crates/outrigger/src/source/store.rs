@@ -1,0 +1,153 @@
+//! A store as the source: each resource stands for itself.
+//!
+//! The Admin API lets in only what holds. What does not hold all the same, such
+//! as a plugin that is no longer there, must not keep the rest from serving: it
+//! is left out, and said to be.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use outrigger_config::store::{self, Inventory, Key, Store};
+use outrigger_engine::plugin::Registry;
+use outrigger_engine::snapshot::Snapshot;
+use outrigger_model::Invalid;
+use tokio::sync::mpsc;
+
+use super::live::Adoptable;
+use super::{Live, Rebuild};
+use crate::Failure;
+
+/// A store that is followed.
+pub(crate) struct StoreSource {
+    store: Arc<dyn Store>,
+    live: Arc<Live>,
+    /// The resources that requests do not run on because they do not hold.
+    left_out: HashSet<Key>,
+}
+
+impl StoreSource {
+    /// Puts what the store has into effect.
+    ///
+    /// # Errors
+    /// Nothing of it can be.
+    pub(super) fn open(store: Arc<dyn Store>, live: Arc<Live>) -> Result<Self, Failure> {
+        let mut source = StoreSource {
+            store,
+            live,
+            left_out: HashSet::new(),
+        };
+        let inventory = source.store.inventory();
+        source.apply(inventory)?;
+        Ok(source)
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Puts every further change into effect. Grants what is wished meanwhile.
+    pub(super) async fn follow(mut self, mut wishes: mpsc::Receiver<Rebuild>) {
+        let store = self.store();
+        let mut seen = self.live.resources().revision();
+        loop {
+            tokio::select! {
+                inventory = store.changed(seen) => {
+                    seen = inventory.revision();
+                    self.change(inventory);
+                }
+                Some(Rebuild { registry, reply }) = wishes.recv() => {
+                    // Whoever has gone meanwhile gets no answer.
+                    drop(reply.send(self.rebuild(registry)));
+                }
+            }
+        }
+    }
+
+    fn change(&mut self, inventory: Arc<Inventory>) {
+        let revision = inventory.revision();
+        if let Err(why) = self.apply(inventory) {
+            self.live.refused();
+            tracing::error!("revision {revision} of the store is not applied: {why}");
+        }
+    }
+
+    fn apply(&mut self, inventory: Arc<Inventory>) -> Result<(), Failure> {
+        let compiled = compile(&self.live, &inventory, None)?;
+        for (key, why) in &compiled.left_out {
+            tracing::error!("{key} is left out: {why}");
+        }
+        self.left_out = compiled.left_out.into_iter().map(|(key, _)| key).collect();
+        let revision = inventory.revision();
+        let routes = self.live.put(compiled.snapshot, Some(inventory));
+        tracing::info!("store: {routes} routes applied (revision {revision})");
+        Ok(())
+    }
+
+    /// Goes over to other plugins, unless a resource that holds now would not.
+    fn rebuild(&mut self, registry: Registry) -> Result<(), String> {
+        let plugins = Live::prepare(registry).map_err(|error| error.to_string())?;
+        let inventory = self.live.resources();
+        let compiled = compile(&self.live, &inventory, Some(&plugins));
+        let compiled = compiled.map_err(|error| error.to_string())?;
+        let new = |(key, _): &&(Key, String)| !self.left_out.contains(key);
+        let broken: Vec<_> = compiled
+            .left_out
+            .iter()
+            .filter(new)
+            .map(|(key, why)| format!("{key}: {why}"))
+            .collect();
+        if !broken.is_empty() {
+            return Err(broken.join("\n"));
+        }
+        self.left_out = compiled.left_out.into_iter().map(|(key, _)| key).collect();
+        self.live.adopt(plugins);
+        self.live.put(compiled.snapshot, None);
+        Ok(())
+    }
+}
+
+/// What holds of an inventory, compiled.
+pub(crate) struct Compiled {
+    snapshot: Snapshot,
+    /// What does not hold, and why.
+    pub(crate) left_out: Vec<(Key, String)>,
+}
+
+/// Compiles what holds of an inventory, for `plugins` or else the present ones.
+///
+/// # Errors
+/// Its resources do not hold together, and none of them is to blame.
+pub(crate) fn compile(
+    live: &Live,
+    inventory: &Inventory,
+    plugins: Option<&Adoptable>,
+) -> Result<Compiled, Failure> {
+    let mut without = HashSet::new();
+    let mut left_out = Vec::new();
+    loop {
+        let reading = store::read(inventory, &without);
+        if without.is_empty() {
+            let refused = reading.refused.into_iter();
+            left_out.extend(refused.map(|(key, faults)| (key, faults.to_string())));
+        }
+        let invalid = match live.compile(&reading.resources, plugins) {
+            Ok(snapshot) => return Ok(Compiled { snapshot, left_out }),
+            Err(invalid) => invalid,
+        };
+        let before = without.len();
+        for Invalid { at, message } in invalid {
+            let key = Key::new(at.kind.plural(), at.id.as_str())?;
+            let why = if at.path.is_root() {
+                message
+            } else {
+                format!("{}: {message}", at.path)
+            };
+            if without.insert(key.clone()) {
+                left_out.push((key, why));
+            }
+        }
+        if without.len() == before {
+            return Err("its resources do not agree with each other".into());
+        }
+    }
+}

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use crate::finish::Outgoing;
 use crate::head_limit::Awaited;
 use crate::head_watch::HeadWatch;
-use crate::limits::{HEAD_CHUNK, LINGER, LINGER_CHUNK, LINGER_IDLE};
+use crate::limits::{GATHER, HEAD_CHUNK, LINGER, LINGER_CHUNK, LINGER_IDLE};
 
 /// Whether a request's body is left unread: more of it may come after the
 /// response. Clones are the same.
@@ -47,6 +47,24 @@ pub(crate) struct ClientStream {
     awaited: Awaited,
     watch: HeadWatch,
     ambiguous: Ambiguous,
+    turn: Turn,
+    /// The turn in which there was last nothing to read.
+    dry: Option<u64>,
+    /// Where small pieces are put together.
+    gathered: Vec<u8>,
+}
+
+/// Counts how often the connection's task has had its turn. The runtime looks for
+/// news of sockets between turns only: one that had nothing to read has nothing
+/// for the rest of the turn, however often the HTTP library asks. Clones are
+/// the same.
+#[derive(Clone, Default)]
+pub(crate) struct Turn(Rc<Cell<u64>>);
+
+impl Turn {
+    pub(crate) fn begin(&self) {
+        self.0.set(self.0.get() + 1);
+    }
 }
 
 /// Whether the head that came last has both `Content-Length` and
@@ -86,7 +104,15 @@ impl ClientStream {
             awaited,
             watch: HeadWatch::default(),
             ambiguous: Ambiguous::default(),
+            turn: Turn::default(),
+            dry: None,
+            gathered: Vec::new(),
         }
+    }
+
+    /// To be told when a turn begins.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn.clone()
     }
 
     /// What is seen in heads that come.
@@ -112,6 +138,24 @@ impl ClientStream {
         }
         buf.put_slice(read);
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes pieces that are small together as one: copying them costs less
+    /// than telling the system of each.
+    fn poll_write_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if length > GATHER {
+            return Write::poll_write_vectored(Pin::new(&mut self.io), cx, slices);
+        }
+        self.gathered.clear();
+        for slice in slices {
+            self.gathered.extend_from_slice(slice);
+        }
+        Write::poll_write(Pin::new(&mut self.io), cx, &self.gathered)
     }
 
     fn in_time<T>(
@@ -186,10 +230,19 @@ impl Read for ClientStream {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.awaited.round() {
+        let turn = self.turn.0.get();
+        if self.dry == Some(turn) {
+            // The task is woken by what comes: this turn's first look saw to it.
+            return Poll::Pending;
+        }
+        let read = match self.awaited.round() {
             Some(round) => self.poll_read_head(cx, buf, round),
             None => Pin::new(&mut self.io).poll_read(cx, buf),
+        };
+        if read.is_pending() {
+            self.dry = Some(turn);
         }
+        read
     }
 }
 
@@ -211,7 +264,7 @@ impl Write for ClientStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let sent = Write::poll_write_vectored(Pin::new(&mut self.io), cx, slices);
+        let sent = self.poll_write_all(cx, slices);
         if let Poll::Ready(Ok(count)) = sent {
             self.outgoing.took(slices, count);
         }

@@ -54,7 +54,7 @@ pub(crate) async fn serve(
         Rc::clone(&outgoing),
         head_limit.awaited(),
     );
-    let ambiguous = stream.ambiguous();
+    let (ambiguous, turn) = (stream.ambiguous(), stream.turn());
     let service = service_fn(|request| {
         let (client, worker) = (Rc::clone(&client), Rc::clone(&worker));
         let seen = Seen {
@@ -66,6 +66,7 @@ pub(crate) async fn serve(
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut told = false;
     let ended = poll_fn(|cx| {
+        turn.begin();
         if member.poll_draining(cx) && !told {
             told = true;
             connection.as_mut().graceful_shutdown();

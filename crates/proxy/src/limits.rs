@@ -61,6 +61,9 @@ pub const IDLE_SEND_BUFFER: usize = 4 << 10;
 /// waited for.
 pub const HEAD_CHUNK: usize = 8 << 10;
 
+/// Bytes of a response's pieces up to which they are written to a client as one.
+pub const GATHER: usize = 4 << 10;
+
 /// Parts of a request's body that nobody wanted that are read at most, in the
 /// hope that they are all of it and the connection can be kept.
 pub const DRAIN_PARTS: usize = 4;

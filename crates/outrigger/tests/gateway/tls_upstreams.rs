@@ -336,3 +336,23 @@ fn plugins_see_a_response_that_came_over_tls_as_any_other() {
     assert_eq!(response.headers.all("set-cookie"), ["a=1", "b=2"]);
     assert_eq!(upstream.hits(), 1);
 }
+
+#[test]
+fn the_access_log_tells_what_an_upstream_speaks() {
+    let (secured, plain) = (echo(), Upstream::echo());
+    let gateway = gateway()
+        .config(json!({"nginx_config": {"http": {"access_log_format": "$uri $upstream_scheme"}}}))
+        .routes(routes([
+            route("/secure", secure(&secured, json!({}))),
+            route("/plain", nodes(&[&plain])),
+        ]))
+        .start();
+    for path in ["/secure", "/plain"] {
+        assert_eq!(gateway.get(path).send().status, 200);
+    }
+    let log = gateway.folder().join("logs/access.log");
+    eventually("both are logged", || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text == "/secure https\n/plain http\n"
+    });
+}

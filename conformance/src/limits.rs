@@ -42,6 +42,11 @@ pub(crate) const SHORT_CALL_MILLIS: u64 = 3000;
 /// Clients that send requests while something happens to the runner.
 pub(crate) const CLIENTS: usize = 16;
 
+/// How many requests are answered before it happens again. A call is sent three
+/// times at most, so each must have had its answer before the third process dies;
+/// a cold JVM leaves some waiting while it answers others.
+pub(crate) const BETWEEN: usize = 20 * CLIENTS;
+
 /// How often it happens, unless a soak is asked for.
 pub(crate) const ROUNDS: usize = 5;
 

@@ -21,7 +21,7 @@ fn killed(program: &Program, mode: Mode) {
     let stage = Stage::new(program, mode);
     let traffic = start(&stage);
     for _ in 0..rounds() {
-        traffic.wait_more(limits::UNNOTICED);
+        traffic.wait_more(limits::BETWEEN);
         kill_one(&stage, 1);
     }
     finish(&stage, traffic, "killed");
@@ -31,7 +31,7 @@ fn reloaded(program: &Program, mode: Mode) {
     let stage = Stage::new(program, mode);
     let traffic = start(&stage);
     for _ in 0..rounds() {
-        traffic.wait_more(limits::UNNOTICED);
+        traffic.wait_more(limits::BETWEEN);
         let mark = stage.gateway.log().mark();
         stage.gateway.signal(Signal::HUP);
         stage.gateway.log().wait_after(mark, LISTENS);
@@ -51,7 +51,7 @@ fn one_of_several(program: &Program, mode: Mode) {
     stage.gateway.wait_log("runner=\"default/2\"");
     let traffic = start(&stage);
     for _ in 0..rounds() {
-        traffic.wait_more(limits::UNNOTICED);
+        traffic.wait_more(limits::BETWEEN);
         kill_one(&stage, 2);
     }
     finish(&stage, traffic, "one of two killed");
@@ -89,7 +89,7 @@ fn soak() -> Option<usize> {
     reason = "the numbers are what a soak is run for"
 )]
 fn finish(stage: &Stage<'_>, traffic: Traffic, what: &str) {
-    traffic.wait_more(limits::UNNOTICED);
+    traffic.wait_more(limits::BETWEEN);
     let tally = traffic.stop();
     let start = slowest_start(stage);
     if soak().is_some() {

@@ -1,6 +1,7 @@
 //! `outrigger reload` and `outrigger runner …`: a running gateway is asked
 //! through its control API.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -174,11 +175,15 @@ fn table(rows: Vec<Row>, now: u64) -> String {
         "TROUBLE",
     ];
     let optional = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    // As the log names them.
+    let further = rows.iter().filter(|row| row.instance > 1);
+    let several: HashSet<String> = further.map(|row| row.name.clone()).collect();
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(rows.into_iter().map(|row| {
-        let name = match row.instance {
-            1 => row.name,
-            instance => format!("{}/{instance}", row.name),
+        let name = if several.contains(&row.name) {
+            format!("{}/{}", row.name, row.instance)
+        } else {
+            row.name
         };
         let cells = [
             name,
@@ -257,11 +262,13 @@ mod tests {
         };
         let rows = vec![
             row("default", 1, Some(4711), None),
+            row("java", 1, Some(4712), None),
             row("java", 2, None, Some("status\n1")),
         ];
         let expected = "\
 NAME     STATE    PID   GENERATION  RESTARTS  SINCE  IN-FLIGHT  QUEUED  BREAKER  TROUBLE
 default  running  4711  12          3         1m5s   4          0       -
+java/1   running  4712  12          3         1m5s   4          0       -
 java/2   running  -     12          3         1m5s   4          0       -        status\\n1";
         assert_eq!(table(rows, 1065), expected);
     }

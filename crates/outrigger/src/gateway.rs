@@ -188,6 +188,7 @@ impl Gateway {
 
     /// Opens the files of logs anew, which somebody may have moved away.
     pub(crate) fn reopen_logs(&self) {
+        self.fleet.reopen_logs();
         if let Some(log) = &self.access_log {
             log.reopen();
         }

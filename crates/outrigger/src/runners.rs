@@ -194,6 +194,11 @@ impl Fleet {
         }
     }
 
+    /// Opens the files anew that runners' output goes to.
+    pub(crate) fn reopen_logs(&self) {
+        self.members().for_each(Member::reopen_log);
+    }
+
     fn members(&self) -> impl Iterator<Item = &Member> {
         std::iter::once(&self.default).chain(&self.named)
     }

@@ -201,6 +201,11 @@ impl Member {
         self.runner.limit_instances(instances);
     }
 
+    /// Opens the file anew that its output goes to, if there is one.
+    pub(super) fn reopen_log(&self) {
+        self.output.reopen();
+    }
+
     /// Has the processes do something; it is under way when this returns. False
     /// if they are not the gateway's to command.
     pub(super) fn command(&self, command: Command) -> bool {

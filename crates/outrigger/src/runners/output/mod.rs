@@ -61,8 +61,7 @@ impl Output {
         }
     }
 
-    /// From now on by this rule, and to this file, which is opened anew if it is
-    /// the one that there was.
+    /// From now on by this rule, and to this file.
     pub(super) fn configure(&self, rule: OutputRule, path: Option<&Path>) {
         let mut state = self.state();
         if state.rule != rule {
@@ -71,7 +70,7 @@ impl Output {
             state.rule = rule;
         }
         match (&state.file, path) {
-            (Some(file), Some(path)) if file.path() == path => return file.reopen(),
+            (Some(file), Some(path)) if file.path() == path => return,
             _ => {}
         }
         let opened = path.map(|path| LogFile::open(&self.runner, path));
@@ -82,6 +81,13 @@ impl Output {
                 runner = self.runner,
                 "its output cannot go to a file: {error}"
             ),
+        }
+    }
+
+    /// Opens the file anew: somebody may have moved it away.
+    pub(super) fn reopen(&self) {
+        if let Some(file) = &self.state().file {
+            file.reopen();
         }
     }
 

@@ -217,8 +217,9 @@ impl Outgoing {
 /// A request that is being served. Dropped before there is a response, its
 /// client has left.
 pub(crate) struct Underway<'a> {
-    /// None once there is a response.
+    /// None once it was taken along with its response.
     exchange: Option<Exchange>,
+    answered: bool,
     outgoing: &'a Rc<Outgoing>,
 }
 
@@ -226,20 +227,27 @@ impl<'a> Underway<'a> {
     pub(crate) fn new(exchange: Exchange, outgoing: &'a Rc<Outgoing>) -> Self {
         Underway {
             exchange: Some(exchange),
+            answered: false,
             outgoing,
         }
     }
 
-    /// The body to send, with which the request's end is told.
-    pub(crate) fn respond(mut self, status: StatusCode, body: Body) -> Body {
-        let exchange = self.exchange.take();
-        match exchange.filter(|exchange| self.outgoing.is_awaited(exchange)) {
-            Some(exchange) => {
-                self.outgoing
-                    .watch(Request::Served(Box::new(exchange)), status, body)
-            }
+    /// The body to send, with which the request's end is told. Whoever wants to
+    /// hear of that takes the request along; otherwise it stays where it is.
+    pub(crate) fn respond(&mut self, status: StatusCode, body: Body) -> Body {
+        self.answered = true;
+        match self.take_if_awaited() {
+            Some(request) => self.outgoing.watch(request, status, body),
             None => body,
         }
+    }
+
+    fn take_if_awaited(&mut self) -> Option<Request> {
+        let exchange = self.exchange.as_ref()?;
+        if !self.outgoing.is_awaited(exchange) {
+            return None;
+        }
+        Some(Request::Served(Box::new(self.exchange.take()?)))
     }
 }
 
@@ -247,22 +255,26 @@ impl Deref for Underway<'_> {
     type Target = Exchange;
 
     fn deref(&self) -> &Exchange {
-        self.exchange.as_ref().expect("taken with `self` only")
+        self.exchange
+            .as_ref()
+            .expect("taken with the response only")
     }
 }
 
 impl DerefMut for Underway<'_> {
     fn deref_mut(&mut self) -> &mut Exchange {
-        self.exchange.as_mut().expect("taken with `self` only")
+        self.exchange
+            .as_mut()
+            .expect("taken with the response only")
     }
 }
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
-        if let Some(exchange) = self.exchange.take()
-            && self.outgoing.is_awaited(&exchange)
-        {
-            let request = Request::Served(Box::new(exchange));
+        if self.answered {
+            return;
+        }
+        if let Some(request) = self.take_if_awaited() {
             self.outgoing.tell(request, client_closed_request(), false);
         }
     }

@@ -41,7 +41,7 @@ mod upstream;
 mod uri;
 
 pub use cidr::{Cidr, NotACidr};
-pub use consumer::Consumer;
+pub use consumer::{Consumer, Credential};
 pub use described::Labels;
 pub use fault::{Fault, Faults, Invalid, Place};
 pub use host::HostPattern;

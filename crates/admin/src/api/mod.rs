@@ -39,7 +39,7 @@ pub trait Gateway: Send + Sync + 'static {
     /// the resource `key`.
     ///
     /// # Errors
-    /// What is wrong with that resource.
+    /// What would not hold that holds now.
     fn try_out(&self, next: &Inventory, key: &ResourceKey) -> Result<(), String>;
 
     /// Waits until requests run on this revision of the store, or on a later

@@ -25,6 +25,17 @@ pub(super) struct Decision {
     answer: (StatusCode, Value),
 }
 
+impl Decision {
+    /// The change, as it was decided on the revision `base`.
+    pub(super) fn into_write(self, base: u64) -> Write {
+        Write {
+            base,
+            conditions: self.conditions,
+            changes: self.changes,
+        }
+    }
+}
+
 /// What is said instead of a change.
 type Refusal = (StatusCode, Value);
 
@@ -48,20 +59,16 @@ impl AdminApi {
     ) -> Response {
         for _ in 0..limits::DECISIONS {
             let inventory = self.store.inventory();
-            let Decision {
-                conditions,
-                changes,
-                answer: (status, body),
-            } = match decide(&inventory) {
+            let mut decision = match decide(&inventory) {
                 Ok(decision) => decision,
                 Err((status, body)) => return answer::json(status, &body),
             };
-            let write = Write {
-                base: inventory.revision(),
-                conditions,
-                changes,
-            };
-            match self.store.commit(write).await {
+            let (status, body) = std::mem::take(&mut decision.answer);
+            match self
+                .store
+                .commit(decision.into_write(inventory.revision()))
+                .await
+            {
                 Ok(revision) => {
                     self.gateway.applied(revision).await;
                     return answer::json(status, &body);

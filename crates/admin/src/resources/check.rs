@@ -3,7 +3,7 @@
 
 use outrigger_config::store::{Condition, Inventory, Key};
 use outrigger_model::{
-    Consumer, ConsumerGroup, Faults, GlobalRule, PluginConfig, Route, Service, Upstream,
+    Consumer, ConsumerGroup, Credential, Faults, GlobalRule, PluginConfig, Route, Service, Upstream,
 };
 use serde_json::{Map, Value};
 
@@ -146,6 +146,7 @@ fn check_model(kind: Kind, document: &Value) -> Result<(), Faults> {
         Kind::ConsumerGroup => ConsumerGroup::from_json(document).map(drop),
         Kind::PluginConfig => PluginConfig::from_json(document).map(drop),
         Kind::GlobalRule => GlobalRule::from_json(document).map(drop),
-        Kind::Credential | Kind::Ssl | Kind::PluginMetadata | Kind::Proto | Kind::Secret => Ok(()),
+        Kind::Credential => Credential::from_json(document).map(drop),
+        Kind::Ssl | Kind::PluginMetadata | Kind::Proto | Kind::Secret => Ok(()),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use outrigger_model::{
-    Consumer, ConsumerGroup, Faults, GlobalRule, Kind, PluginConfig, Resources, Route, Service,
-    Upstream,
+    Consumer, ConsumerGroup, Credential, Faults, GlobalRule, Kind, PluginConfig, Resources, Route,
+    Service, Upstream,
 };
 use serde_json::Value;
 
@@ -34,6 +34,16 @@ pub fn read(inventory: &Inventory, without: &HashSet<Key>) -> Reading {
         for (key, entry) in documents.filter(|(key, _)| !without.contains(*key)) {
             if let Err(faults) = read_one(kind, &entry.value, &mut reading.resources) {
                 reading.refused.push((key.clone(), faults));
+            }
+        }
+    }
+    for consumer in &mut reading.resources.consumers {
+        let credentials =
+            inventory.collection(&format!("consumers/{}/credentials", consumer.username));
+        for (key, entry) in credentials.filter(|(key, _)| !without.contains(*key)) {
+            match Credential::from_json(&entry.value) {
+                Ok(credential) => consumer.credentials.push(credential),
+                Err(faults) => reading.refused.push((key.clone(), faults)),
             }
         }
     }
@@ -74,12 +84,21 @@ mod tests {
                 json!({"id": "u", "nodes": {"127.0.0.1:1": 1}}),
             ),
             ("secrets/s", json!({})),
+            ("consumers/jack", json!({"username": "jack"})),
+            (
+                "consumers/jack/credentials/c",
+                json!({"id": "c", "plugins": {"x": {}}}),
+            ),
+            ("consumers/gone/credentials/c", json!({"id": "c"})),
         ];
         let documents = documents.map(|(text, value)| (key(text), Arc::new(value)));
         let inventory = Inventory::of_revision(1, documents);
         let reading = read(&inventory, &HashSet::from([key("routes/c")]));
         let resources = &reading.resources;
         assert_eq!((resources.routes.len(), resources.upstreams.len()), (1, 1));
+        let credentials = &resources.consumers[0].credentials;
+        assert_eq!(credentials.len(), 1);
+        assert!(credentials[0].plugins.get("x").is_some());
         let refused: Vec<_> = reading
             .refused
             .iter()

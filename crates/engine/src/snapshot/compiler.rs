@@ -141,9 +141,27 @@ impl<'a> Compiler<'a> {
         for (plugin, conf) in consumer.plugins.iter() {
             let credential = self.registry.get(plugin).ok();
             match credential.and_then(|factory| factory.credential(conf)) {
-                Some(Ok(credential)) => credentials.push((plugin, credential)),
+                Some(Ok(credential)) => credentials.push((plugin, credential, None)),
                 Some(Err(fault)) => self.fault(Kind::Consumer, name, plugin, fault),
                 None => plugins.extend(self.one(Kind::Consumer, name, plugin, conf)),
+            }
+        }
+        for own in &consumer.credentials {
+            for (plugin, conf) in own.plugins.iter() {
+                let factory = self.registry.get(plugin);
+                match factory.map(|factory| factory.credential(conf)) {
+                    Ok(Some(Ok(credential))) => {
+                        credentials.push((plugin, credential, Some(&own.id)));
+                    }
+                    Ok(Some(Err(fault))) | Err(fault) => {
+                        self.fault(Kind::Consumer, name, plugin, fault);
+                    }
+                    Ok(None) => {
+                        let message = "it is no authentication plugin".to_owned();
+                        let path = PropertyPath::root();
+                        self.fault(Kind::Consumer, name, plugin, Fault { path, message });
+                    }
+                }
             }
         }
         let custom_id = consumer.labels.get("custom_id");
@@ -154,10 +172,10 @@ impl<'a> Compiler<'a> {
             plugins: merged(plugins, of_group),
         });
         consumers.know(&known);
-        for (plugin, credential) in credentials {
+        for (plugin, credential, id) in credentials {
             let identity = Identity {
                 consumer: Arc::clone(&known),
-                credential_id: None,
+                credential_id: id.and_then(|id| HeaderValue::try_from(id.as_str()).ok()),
                 secret: credential.secret,
             };
             if let Some(other) = consumers.add(plugin, credential.key, identity) {

@@ -1,10 +1,11 @@
 //! What requests run on now, and how it is replaced.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use outrigger_admin::Catalogue;
-use outrigger_config::store::Inventory;
+use outrigger_config::store::{Inventory, Key};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
@@ -25,6 +26,8 @@ pub(crate) struct Live {
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// What the snapshot was compiled from, as it was written.
     resources: watch::Sender<Arc<Inventory>>,
+    /// The resources among them that requests do not run on because they do not hold.
+    left_out: ArcSwap<HashSet<Key>>,
 }
 
 /// Plugins, ready to be used.
@@ -54,6 +57,7 @@ impl Live {
             metrics: metrics.clone(),
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
             resources: watch::Sender::default(),
+            left_out: ArcSwap::default(),
         }))
     }
 
@@ -118,6 +122,16 @@ impl Live {
             self.metrics.config_applied(routes);
         }
         routes
+    }
+
+    /// Those of the resources that requests do not run on because they do not hold.
+    pub(crate) fn left_out(&self) -> Arc<HashSet<Key>> {
+        self.left_out.load_full()
+    }
+
+    /// From now on requests do not run on these.
+    pub(crate) fn leave_out(&self, keys: HashSet<Key>) {
+        self.left_out.store(Arc::new(keys));
     }
 
     /// A change was not put into effect.

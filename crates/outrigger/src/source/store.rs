@@ -21,8 +21,6 @@ use crate::Failure;
 pub(crate) struct StoreSource {
     store: Arc<dyn Store>,
     live: Arc<Live>,
-    /// The resources that requests do not run on because they do not hold.
-    left_out: HashSet<Key>,
 }
 
 impl StoreSource {
@@ -31,11 +29,7 @@ impl StoreSource {
     /// # Errors
     /// Nothing of it can be.
     pub(super) fn open(store: Arc<dyn Store>, live: Arc<Live>) -> Result<Self, Failure> {
-        let mut source = StoreSource {
-            store,
-            live,
-            left_out: HashSet::new(),
-        };
+        let source = StoreSource { store, live };
         let inventory = source.store.inventory();
         source.apply(inventory)?;
         Ok(source)
@@ -46,7 +40,7 @@ impl StoreSource {
     }
 
     /// Puts every further change into effect. Grants what is wished meanwhile.
-    pub(super) async fn follow(mut self, mut wishes: mpsc::Receiver<Rebuild>) {
+    pub(super) async fn follow(self, mut wishes: mpsc::Receiver<Rebuild>) {
         let store = self.store();
         let mut seen = self.live.resources().revision();
         loop {
@@ -63,7 +57,7 @@ impl StoreSource {
         }
     }
 
-    fn change(&mut self, inventory: Arc<Inventory>) {
+    fn change(&self, inventory: Arc<Inventory>) {
         let revision = inventory.revision();
         if let Err(why) = self.apply(inventory) {
             self.live.refused();
@@ -71,12 +65,13 @@ impl StoreSource {
         }
     }
 
-    fn apply(&mut self, inventory: Arc<Inventory>) -> Result<(), Failure> {
+    fn apply(&self, inventory: Arc<Inventory>) -> Result<(), Failure> {
         let compiled = compile(&self.live, &inventory, None)?;
         for (key, why) in &compiled.left_out {
             tracing::error!("{key} is left out: {why}");
         }
-        self.left_out = compiled.left_out.into_iter().map(|(key, _)| key).collect();
+        let keys = compiled.left_out.into_iter().map(|(key, _)| key);
+        self.live.leave_out(keys.collect());
         let revision = inventory.revision();
         let routes = self.live.put(compiled.snapshot, Some(inventory));
         tracing::info!("store: {routes} routes applied (revision {revision})");
@@ -84,22 +79,20 @@ impl StoreSource {
     }
 
     /// Goes over to other plugins, unless a resource that holds now would not.
-    fn rebuild(&mut self, registry: Registry) -> Result<(), String> {
+    fn rebuild(&self, registry: Registry) -> Result<(), String> {
         let plugins = Live::prepare(registry).map_err(|error| error.to_string())?;
         let inventory = self.live.resources();
         let compiled = compile(&self.live, &inventory, Some(&plugins));
         let compiled = compiled.map_err(|error| error.to_string())?;
-        let new = |(key, _): &&(Key, String)| !self.left_out.contains(key);
         let broken: Vec<_> = compiled
-            .left_out
-            .iter()
-            .filter(new)
+            .broken(&self.live, None)
             .map(|(key, why)| format!("{key}: {why}"))
             .collect();
         if !broken.is_empty() {
             return Err(broken.join("\n"));
         }
-        self.left_out = compiled.left_out.into_iter().map(|(key, _)| key).collect();
+        let keys = compiled.left_out.into_iter().map(|(key, _)| key);
+        self.live.leave_out(keys.collect());
         self.live.adopt(plugins);
         self.live.put(compiled.snapshot, None);
         Ok(())
@@ -110,7 +103,20 @@ impl StoreSource {
 pub(crate) struct Compiled {
     snapshot: Snapshot,
     /// What does not hold, and why.
-    pub(crate) left_out: Vec<(Key, String)>,
+    left_out: Vec<(Key, String)>,
+}
+
+impl Compiled {
+    /// What does not hold: `written`, and everything that held until now.
+    pub(crate) fn broken(
+        &self,
+        live: &Live,
+        written: Option<&Key>,
+    ) -> impl Iterator<Item = &(Key, String)> {
+        let known = live.left_out();
+        let left_out = self.left_out.iter();
+        left_out.filter(move |(key, _)| Some(key) == written || !known.contains(key))
+    }
 }
 
 /// Compiles what holds of an inventory, for `plugins` or else the present ones.

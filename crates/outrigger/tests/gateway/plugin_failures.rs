@@ -95,6 +95,8 @@ fn a_call_that_is_answered_badly_fails_and_the_next_one_works() {
 #[test]
 fn a_configuration_that_is_not_taken_fails_the_call() {
     let (runner, upstream) = (Scripted::start(), Upstream::echo());
+    // From the start: the gateway has configurations prepared ahead.
+    runner.always(RpcType::PrepareConf, Answer::error(Code::BadRequest));
     let gateway = runner.gateway().routes(every_policy(&upstream)).start();
     for (answer, kind) in [
         (Answer::error(Code::BadRequest), "refused"),

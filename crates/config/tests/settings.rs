@@ -666,7 +666,17 @@ fn the_admin_api_is_for_this_machine_and_needs_a_key() {
         .lines()
         .map(|line| line.replace("/etc/outrigger/config.yaml:", ""))
         .collect();
-    assert_eq!(said, [""],);
+    assert_eq!(
+        said,
+        [
+            "1:35: deployment.admin.admin_key[0].key: expected a key without spaces and control \
+             characters",
+            "1:46: deployment.admin.admin_key[1]: property \"key\" is required",
+            "1:47: deployment.admin.admin_key[1].role: expected one of \"admin\", \"viewer\"",
+            "1:61: deployment.admin.https_admin: the Admin API does not speak TLS yet: set it to \
+             false, and let the API listen on loopback",
+        ]
+    );
 }
 
 #[test]

@@ -50,6 +50,10 @@ pub(crate) const BETWEEN: usize = 20 * CLIENTS;
 /// How often it happens, unless a soak is asked for.
 pub(crate) const ROUNDS: usize = 5;
 
+/// This part of a long start is what the first calls may take besides: a JVM loads
+/// more of its classes then.
+pub(crate) const FIRST_CALLS: u32 = 10;
+
 /// How much longer than the runner takes to start a request may take meanwhile.
 /// Only a soak looks, on a machine that is not busy.
 pub(crate) const MORE_THAN_START: Duration = Duration::from_millis(300);

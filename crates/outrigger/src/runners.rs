@@ -135,8 +135,9 @@ impl Fleet {
             own: &settings.folder,
             sockets,
         };
+        let mut outcome = Ok(());
         match &settings.ext_plugin.default {
-            Some(runner) => self.default.configure(runner.clone(), folders)?,
+            Some(runner) => outcome = self.default.configure(runner.clone(), folders),
             None => self.default.unconfigure(),
         }
         let mut before: Vec<Member> = std::mem::take(&mut self.named);
@@ -148,9 +149,8 @@ impl Fleet {
             let Some(mut member) = known.or_else(|| fresh.remove(&runner.name)) else {
                 continue;
             };
-            let configured = member.configure(runner.clone(), folders);
+            outcome = outcome.and(member.configure(runner.clone(), folders));
             self.named.push(member);
-            configured?;
         }
         for member in before {
             tracing::info!(runner = member.name(), "removed from config.yaml");
@@ -158,7 +158,7 @@ impl Fleet {
         }
         // Those that have left by now.
         while self.leaving.try_join_next().is_some() {}
-        Ok(())
+        Ok(outcome?)
     }
 
     /// How every process of every runner is.

@@ -56,7 +56,7 @@ struct Process {
 }
 
 impl Member {
-    /// A runner of this name that leads nowhere as yet. Lines of its output go
+    /// A runner of this name, of which calls wait as yet. Lines of its output go
     /// to `copy` too; what happens with its calls is counted in `metrics`.
     pub(super) fn new(name: &str, copy: Option<mpsc::Sender<String>>, metrics: &Metrics) -> Self {
         let settings = host::Settings::default();
@@ -64,7 +64,6 @@ impl Member {
         let runner = host::Runner::new(name, settings, observer);
         // Ends with the runner.
         drop(tokio::spawn(runner.prepare_ahead()));
-        runner.unavailable(0, Absence::Lasting, NONE.to_owned());
         Member {
             settings: None,
             runner,
@@ -119,10 +118,9 @@ impl Member {
 
     /// From now on none is configured.
     pub(super) fn unconfigure(&mut self) {
-        if self.settings.take().is_some() {
-            self.follow_no_more();
-            self.dismiss(0, Absence::Lasting, NONE);
-        }
+        self.settings = None;
+        self.follow_no_more();
+        self.dismiss(0, Absence::Lasting, NONE);
     }
 
     /// Replaces what processes there are by `instances` new ones.
@@ -293,19 +291,11 @@ impl Process {
     /// Stops the process when its last call has ended, or had its time.
     fn leave(self, retired: host::Retired) {
         tokio::spawn(async move {
-            // The supervisor waits for the calls as long as it was told.
+            // From here on it gets as long as it was told for the calls it has.
             self.handle.halt();
-            let drainer = self.handle.drainer();
-            let generation = self.handle.status().generation;
-            let drained = async {
-                retired.drained().await;
-                if let Some(generation) = generation {
-                    drainer.drained(generation);
-                }
-            };
             tokio::select! {
                 _ = self.handle.until(supervisor::State::Stopped) => {}
-                () = async { drained.await; std::future::pending().await } => {}
+                () = retired.drained() => {}
             }
             self.handle.stop().await;
         });

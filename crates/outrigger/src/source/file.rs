@@ -59,13 +59,17 @@ impl FileSource {
 
     fn change(&mut self, change: Result<Read, Report>) {
         if let Err(report) = self.apply(change) {
-            self.live.refused();
-            tracing::error!("{report}");
-            tracing::warn!(
-                "{}: not applied; the configuration before it stays in effect",
-                report.file().display()
-            );
+            self.refused(&report);
         }
+    }
+
+    fn refused(&self, report: &Report) {
+        self.live.refused();
+        tracing::error!("{report}");
+        tracing::warn!(
+            "{}: not applied; the configuration before it stays in effect",
+            report.file().display()
+        );
     }
 
     fn apply(&mut self, change: Result<Read, Report>) -> Result<(), Report> {
@@ -82,11 +86,30 @@ impl FileSource {
     fn rebuild(&mut self, registry: Registry) -> Result<(), String> {
         let plugins = Live::prepare(registry).map_err(|error| error.to_string())?;
         // Somebody may have changed the file together with the plugins.
+        let mut is_new = false;
         match self.watch.look_now() {
-            Some(Ok(read)) => self.latest = Some(Arc::new(read)),
+            Some(Ok(read)) => {
+                self.latest = Some(Arc::new(read));
+                is_new = true;
+            }
             Some(unreadable) => self.change(unreadable),
             None => {}
         }
+        let outcome = self.go_over(plugins);
+        // Nobody else will look at this change again.
+        if is_new && let Some(latest) = self.latest.clone() {
+            let is_applied = self.applied.as_ref();
+            if !is_applied.is_some_and(|applied| Arc::ptr_eq(applied, &latest)) {
+                match self.compile(&latest, None) {
+                    Ok(compiled) => self.put_into_effect(latest, compiled),
+                    Err(report) => self.refused(&report),
+                }
+            }
+        }
+        outcome.map_err(|report| report.to_string())
+    }
+
+    fn go_over(&mut self, plugins: Adoptable) -> Result<(), Report> {
         let mut outcome = Ok(());
         for read in [self.latest.clone(), self.applied.clone()] {
             let Some(read) = read else { continue };
@@ -96,7 +119,7 @@ impl FileSource {
                     self.put_into_effect(read, compiled);
                     return Ok(());
                 }
-                Err(report) => outcome = Err(report.to_string()),
+                Err(report) => outcome = Err(report),
             }
         }
         outcome

@@ -270,6 +270,28 @@ fn runners_are_added_changed_and_removed_while_requests_go_on() {
 }
 
 #[test]
+fn a_reload_that_is_refused_does_not_swallow_a_change_of_the_routes() {
+    let one = json!({"runners": {"one": {"cmd": demo()}}});
+    let gateway = gateway()
+        .config(json!({"ext-plugin": one}))
+        .routes(routes([answered("/one", "one", Some("one"))]))
+        .start();
+    for round in 0..3 {
+        let other = format!("/other/{round}");
+        gateway.write_config(json!({"ext-plugin": {"cmd": demo()}}));
+        gateway.write_routes(routes([
+            answered("/one", "one", Some("one")),
+            answered(&other, "two", Some("one")),
+        ]));
+        reload(&gateway, "nothing was reloaded");
+        eventually("the new route answers", || {
+            gateway.get(&other).send().text() == "two"
+        });
+    }
+    assert_eq!(gateway.runners().len(), 1);
+}
+
+#[test]
 fn a_runner_of_others_becomes_the_gateways_own_and_back() {
     let others = Scripted::start();
     let gateway = started(demo_runner());

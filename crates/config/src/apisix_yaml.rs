@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outrigger_model::read::{At, Null, read};
-use outrigger_model::{Faults, Id, Invalid, Kind, Place, PropertyPath, Resources};
+use outrigger_model::{Credential, Faults, Id, Invalid, Kind, Place, PropertyPath, Resources};
 use serde_json::{Map, Value};
 
 use crate::env::{Env, substitute};
@@ -123,7 +123,7 @@ pub fn parse(text: &str, file: &Path, env: &Env<'_>) -> Result<(Document, Resour
     };
     let document = Document {
         file: file.to_owned(),
-        places: places_of(&resources),
+        places: places_of(&resources, &written),
         marks,
         written,
     };
@@ -183,10 +183,17 @@ fn is_empty(at: &At<'_>) -> bool {
     }
 }
 
-fn places_of(resources: &Resources) -> HashMap<(Kind, Id), usize> {
+fn places_of(resources: &Resources, written: &Map<String, Value>) -> HashMap<(Kind, Id), usize> {
     let mut places = HashMap::new();
     for kind in Kind::ALL {
-        for (index, id) in resources.ids(kind).into_iter().enumerate() {
+        let entries = written.get(kind.plural()).and_then(Value::as_array);
+        let entries = entries.into_iter().flatten().enumerate();
+        let of_kind = entries.filter(|(_, entry)| match kind {
+            Kind::Credential => Credential::is_entry(entry),
+            Kind::Consumer => !Credential::is_entry(entry),
+            _ => true,
+        });
+        for ((index, _), id) in of_kind.zip(resources.ids(kind)) {
             // Of two with the same id, the later one is the one to point at.
             places.insert((kind, id.clone()), index);
         }

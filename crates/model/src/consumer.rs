@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::described::Described;
 use crate::read::{At, Null, read};
-use crate::service::read_id;
 use crate::{Faults, Id, Labels, PluginConfs};
 
 /// Somebody who makes requests.
@@ -21,44 +20,6 @@ pub struct Consumer {
     /// Plugins for the consumer's requests, which go before the route's of the
     /// same name; and what an authentication plugin knows the consumer by.
     pub plugins: PluginConfs,
-    /// Further things that authentication plugins know the consumer by. They are
-    /// documents of their own, which whoever reads them puts here.
-    pub credentials: Vec<Credential>,
-}
-
-/// What authentication plugins know a consumer by, as a document of its own.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Credential {
-    /// Its id, among those of its consumer.
-    pub id: Id,
-    /// Its name.
-    pub name: Option<String>,
-    /// What it is for, in words.
-    pub desc: Option<String>,
-    /// Its labels.
-    pub labels: Labels,
-    /// What each authentication plugin knows.
-    pub plugins: PluginConfs,
-}
-
-impl Credential {
-    /// Reads one from APISIX's JSON shape, or reports all that is wrong with it.
-    pub fn from_json(json: &Value) -> Result<Self, Faults> {
-        read(json, Null::IsAValue, |at| {
-            let object = at.object()?;
-            let id = read_id(&object, None);
-            let Described { name, desc, labels } = Described::read(&object);
-            let plugins = object.read("plugins", PluginConfs::read);
-            object.finish();
-            Some(Self {
-                id: id?,
-                name,
-                desc,
-                labels,
-                plugins: plugins.unwrap_or_default(),
-            })
-        })
-    }
 }
 
 impl Consumer {
@@ -83,7 +44,6 @@ impl Consumer {
             labels,
             group_id,
             plugins: plugins.unwrap_or_default(),
-            credentials: Vec::new(),
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::read::At;
 /// is an id too; `7` and `"7"` are the same.
 ///
 /// Invariant: not empty, at most [`limits::ID_LEN`] bytes, of these characters only;
-/// or [made up](Id::of_entry) for an entry without one.
+/// or [made up](Id::of_entry) for an entry without one, or [of two](Id::of_credential).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(String);
 
@@ -28,6 +28,12 @@ impl Id {
     /// kind and its number, counted from 1, as in `routes#2`. No text reads as it.
     pub fn of_entry(kind: Kind, index: usize) -> Self {
         Self(format!("{}#{}", kind.plural(), index + 1))
+    }
+
+    /// What a credential is called among those of all consumers, as in
+    /// `jack/credentials/one`. No text reads as it.
+    pub(crate) fn of_credential(consumer: &Self, id: &Self) -> Self {
+        Self(format!("{consumer}/credentials/{id}"))
     }
 
     /// The id as text.
@@ -85,19 +91,22 @@ pub enum Kind {
     GlobalRule,
     /// A [`Consumer`](crate::Consumer), whose name is its id.
     Consumer,
+    /// A [`Credential`](crate::Credential), whose id is its key. They stand among the consumers.
+    Credential,
     /// A [`ConsumerGroup`](crate::ConsumerGroup).
     ConsumerGroup,
 }
 
 impl Kind {
     /// All kinds, in the order in which `apisix.yaml` usually has them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Route,
         Self::Service,
         Self::Upstream,
         Self::PluginConfig,
         Self::GlobalRule,
         Self::Consumer,
+        Self::Credential,
         Self::ConsumerGroup,
     ];
 
@@ -110,6 +119,7 @@ impl Kind {
             Self::PluginConfig => "plugin_config",
             Self::GlobalRule => "global_rule",
             Self::Consumer => "consumer",
+            Self::Credential => "credential",
             Self::ConsumerGroup => "consumer_group",
         }
     }
@@ -122,7 +132,7 @@ impl Kind {
             Self::Upstream => "upstreams",
             Self::PluginConfig => "plugin_configs",
             Self::GlobalRule => "global_rules",
-            Self::Consumer => "consumers",
+            Self::Consumer | Self::Credential => "consumers",
             Self::ConsumerGroup => "consumer_groups",
         }
     }

@@ -21,6 +21,7 @@ pub mod read;
 
 mod cidr;
 mod consumer;
+mod credential;
 mod described;
 mod deserialize;
 mod fault;
@@ -41,7 +42,8 @@ mod upstream;
 mod uri;
 
 pub use cidr::{Cidr, NotACidr};
-pub use consumer::{Consumer, Credential};
+pub use consumer::Consumer;
+pub use credential::Credential;
 pub use described::Labels;
 pub use fault::{Fault, Faults, Invalid, Place};
 pub use host::HostPattern;

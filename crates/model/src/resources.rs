@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::read::{At, Null, Object, read};
 use crate::{
-    Consumer, ConsumerGroup, Faults, GlobalRule, Id, Invalid, Kind, Place, PluginConfig,
-    PropertyPath, Route, Service, Upstream,
+    Consumer, ConsumerGroup, Credential, Faults, GlobalRule, Id, Invalid, Kind, Place,
+    PluginConfig, PropertyPath, Route, Service, Upstream,
 };
 
 /// All resources of one configuration.
@@ -27,6 +27,8 @@ pub struct Resources {
     pub global_rules: Vec<GlobalRule>,
     /// Those who make requests.
     pub consumers: Vec<Consumer>,
+    /// What they are known by, where that is not their own; in `consumers`, too.
+    pub credentials: Vec<Credential>,
     /// Plugins that several consumers share.
     pub consumer_groups: Vec<ConsumerGroup>,
 }
@@ -58,8 +60,15 @@ impl Resources {
             read_all(at, Kind::GlobalRule, GlobalRule::read)
         });
         let consumers = object.read("consumers", |at| {
-            read_all(at, Kind::Consumer, |at, _| Consumer::read(at))
+            read_all(at, Kind::Consumer, |at, _| {
+                Some(if Credential::is_entry(at.value()) {
+                    Err(Credential::read_entry(at)?)
+                } else {
+                    Ok(Consumer::read(at)?)
+                })
+            })
         });
+        let (consumers, credentials) = apart(consumers.unwrap_or_default());
         let groups = object.read("consumer_groups", |at| {
             read_all(at, Kind::ConsumerGroup, ConsumerGroup::read)
         });
@@ -69,7 +78,8 @@ impl Resources {
             upstreams: upstreams.unwrap_or_default(),
             plugin_configs: plugin_configs.unwrap_or_default(),
             global_rules: global_rules.unwrap_or_default(),
-            consumers: consumers.unwrap_or_default(),
+            consumers,
+            credentials,
             consumer_groups: groups.unwrap_or_default(),
         }
     }
@@ -86,6 +96,7 @@ impl Resources {
             Kind::PluginConfig => self.plugin_configs.iter().map(|it| &it.id).collect(),
             Kind::GlobalRule => self.global_rules.iter().map(|it| &it.id).collect(),
             Kind::Consumer => self.consumers.iter().map(|it| &it.username).collect(),
+            Kind::Credential => self.credentials.iter().map(|it| &it.key).collect(),
             Kind::ConsumerGroup => self.consumer_groups.iter().map(|it| &it.id).collect(),
         }
     }
@@ -109,6 +120,7 @@ impl Resources {
         let services = known(Kind::Service);
         let plugin_configs = known(Kind::PluginConfig);
         let groups = known(Kind::ConsumerGroup);
+        let consumers = known(Kind::Consumer);
         for service in &self.services {
             let by = (Kind::Service, &service.id);
             check.reference(by, &service.upstream_id, (Kind::Upstream, &upstreams));
@@ -123,6 +135,11 @@ impl Resources {
         for consumer in &self.consumers {
             let by = (Kind::Consumer, &consumer.username);
             check.reference(by, &consumer.group_id, (Kind::ConsumerGroup, &groups));
+        }
+        for credential in &self.credentials {
+            let known = (Kind::Consumer, &consumers);
+            let consumer = Some(credential.consumer.clone());
+            check.reference((Kind::Credential, &credential.key), &consumer, known);
         }
         if check.found.is_empty() {
             Ok(())
@@ -140,6 +157,18 @@ fn read_all<T>(
     let items = at.items()?.enumerate();
     let made = items.filter_map(|(index, item)| read(&item, Some(Id::of_entry(kind, index))));
     Some(made.collect())
+}
+
+/// What is `Ok` and what is `Err`, each in its order.
+fn apart<A, B>(all: Vec<Result<A, B>>) -> (Vec<A>, Vec<B>) {
+    let (mut these, mut those) = (Vec::new(), Vec::new());
+    for one in all {
+        match one {
+            Ok(one) => these.push(one),
+            Err(one) => those.push(one),
+        }
+    }
+    (these, those)
 }
 
 fn read_upstream(at: &At<'_>, given: Option<Id>) -> Option<Upstream> {
@@ -175,11 +204,12 @@ impl Check {
     ) {
         let Some(id) = id else { return };
         if !known.contains(id) {
-            self.report(
-                by,
-                reference_key(kind),
-                format!("there is no {kind} with the id {id}"),
-            );
+            let key = match by.0 {
+                // Its key begins with its consumer.
+                Kind::Credential => "id",
+                _ => reference_key(kind),
+            };
+            self.report(by, key, format!("there is no {kind} with the id {id}"));
         }
     }
 
@@ -202,6 +232,7 @@ fn reference_key(kind: Kind) -> &'static str {
         Kind::PluginConfig => "plugin_config_id",
         Kind::GlobalRule => "global_rule_id",
         Kind::Consumer => "username",
+        Kind::Credential => "id",
         Kind::ConsumerGroup => "group_id",
     }
 }

@@ -128,7 +128,10 @@ fn judge(
 
 /// Whose plugin it is, as far as the engine knows such resources.
 fn owner(key: &ResourceKey) -> Option<Owner> {
-    let mut kinds = Kind::ALL.into_iter();
+    // Credentials run no plugins.
+    let mut kinds = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::Credential);
     Some(Owner {
         kind: kinds.find(|kind| kind.plural() == key.collection())?,
         id: key.id().parse().ok()?,

@@ -47,6 +47,7 @@ impl Terms {
         scheme: &str,
         message: &str,
     ) -> Flow {
+        let mut message = message;
         if let Some(name) = &self.anonymous {
             if let Some(consumer) = exchange.consumer_named(name) {
                 exchange.attach_consumer(consumer, None);
@@ -56,6 +57,7 @@ impl Terms {
                 plugin,
                 "there is no consumer {name}, who is to be anonymous"
             );
+            message = "Invalid user authorization";
         }
         let mut flow = refusal::with_message(StatusCode::UNAUTHORIZED, message);
         if let Flow::Respond(response) = &mut flow {

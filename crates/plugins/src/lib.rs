@@ -10,7 +10,9 @@ mod conf;
 mod consumer_restriction;
 mod cors;
 mod ext_plugin;
+mod fault_injection;
 mod ip_restriction;
+mod jwt_auth;
 mod key_auth;
 mod prometheus;
 mod proxy_rewrite;
@@ -30,11 +32,13 @@ pub fn registry(external: &External) -> Registry {
     let memory = external.body_memory.clone();
     let metrics = external.metrics.clone();
     let external = ext_plugin::factories(external);
-    let built_in: [Box<dyn Factory>; 10] = [
+    let built_in: [Box<dyn Factory>; 12] = [
+        Box::new(fault_injection::FaultInjectionFactory),
         Box::new(request_id::RequestIdFactory),
         Box::new(cors::CorsFactory),
         Box::new(ip_restriction::IpRestrictionFactory),
         Box::new(basic_auth::BasicAuthFactory),
+        Box::new(jwt_auth::JwtAuthFactory),
         Box::new(key_auth::KeyAuthFactory),
         Box::new(consumer_restriction::ConsumerRestrictionFactory),
         Box::new(proxy_rewrite::ProxyRewrite),

@@ -41,7 +41,7 @@ pub(crate) fn check(
         check_certificates(conf)?;
     }
     conf.get("vars").map_or(Ok(()), check_vars)?;
-    check_model(kind, &document).map_err(|faults| {
+    check_model(kind, key, &document).map_err(|faults| {
         let first = faults.iter().next().map(worded).unwrap_or_default();
         format!("invalid configuration: {first}")
     })?;
@@ -137,7 +137,7 @@ fn check_certificates(conf: &Map<String, Value>) -> Result<(), String> {
 }
 
 /// What the model has no type for yet serves no request.
-fn check_model(kind: Kind, document: &Value) -> Result<(), Faults> {
+fn check_model(kind: Kind, key: &Key, document: &Value) -> Result<(), Faults> {
     match kind {
         Kind::Route => Route::from_json(document).map(drop),
         Kind::Service => Service::from_json(document).map(drop),
@@ -146,7 +146,11 @@ fn check_model(kind: Kind, document: &Value) -> Result<(), Faults> {
         Kind::ConsumerGroup => ConsumerGroup::from_json(document).map(drop),
         Kind::PluginConfig => PluginConfig::from_json(document).map(drop),
         Kind::GlobalRule => GlobalRule::from_json(document).map(drop),
-        Kind::Credential => Credential::from_json(document).map(drop),
+        Kind::Credential => {
+            let below = Key::prefix_of(Kind::Consumer.collection());
+            let key = key.as_str().strip_prefix(&below).unwrap_or_default();
+            Credential::from_json(document, key).map(drop)
+        }
         Kind::Ssl | Kind::PluginMetadata | Kind::Proto | Kind::Secret => Ok(()),
     }
 }

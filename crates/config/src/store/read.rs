@@ -8,7 +8,7 @@ use outrigger_model::{
 };
 use serde_json::Value;
 
-use super::{Inventory, Key};
+use super::{Entry, Inventory, Key};
 
 /// What becomes of an inventory's documents.
 #[derive(Debug)]
@@ -30,27 +30,29 @@ pub fn read(inventory: &Inventory, without: &HashSet<Key>) -> Reading {
         refused: Vec::new(),
     };
     for kind in Kind::ALL {
-        let documents = inventory.collection(kind.plural());
-        for (key, entry) in documents.filter(|(key, _)| !without.contains(*key)) {
-            if let Err(faults) = read_one(kind, &entry.value, &mut reading.resources) {
-                reading.refused.push((key.clone(), faults));
+        let documents: Vec<_> = match kind {
+            Kind::Credential => credentials(inventory).collect(),
+            _ => inventory.collection(kind.plural()).collect(),
+        };
+        for (key, entry) in documents {
+            if without.contains(key) {
+                continue;
             }
-        }
-    }
-    for consumer in &mut reading.resources.consumers {
-        let credentials =
-            inventory.collection(&format!("consumers/{}/credentials", consumer.username));
-        for (key, entry) in credentials.filter(|(key, _)| !without.contains(*key)) {
-            match Credential::from_json(&entry.value) {
-                Ok(credential) => consumer.credentials.push(credential),
-                Err(faults) => reading.refused.push((key.clone(), faults)),
+            if let Err(faults) = read_one(kind, key, &entry.value, &mut reading.resources) {
+                reading.refused.push((key.clone(), faults));
             }
         }
     }
     reading
 }
 
-fn read_one(kind: Kind, value: &Value, into: &mut Resources) -> Result<(), Faults> {
+/// Those of all consumers.
+fn credentials(inventory: &Inventory) -> impl Iterator<Item = (&Key, &Entry)> {
+    let below = inventory.below(&Key::prefix_of(Kind::Consumer.plural()));
+    below.filter(|(key, _)| key.kind() == "credentials")
+}
+
+fn read_one(kind: Kind, key: &Key, value: &Value, into: &mut Resources) -> Result<(), Faults> {
     match kind {
         Kind::Route => into.routes.push(Route::from_json(value)?),
         Kind::Service => into.services.push(Service::from_json(value)?),
@@ -58,6 +60,11 @@ fn read_one(kind: Kind, value: &Value, into: &mut Resources) -> Result<(), Fault
         Kind::PluginConfig => into.plugin_configs.push(PluginConfig::from_json(value)?),
         Kind::GlobalRule => into.global_rules.push(GlobalRule::from_json(value)?),
         Kind::Consumer => into.consumers.push(Consumer::from_json(value)?),
+        Kind::Credential => {
+            let below = Key::prefix_of(kind.plural());
+            let key = key.as_str().strip_prefix(&below).unwrap_or_default();
+            into.credentials.push(Credential::from_json(value, key)?);
+        }
         Kind::ConsumerGroup => into.consumer_groups.push(ConsumerGroup::from_json(value)?),
     }
     Ok(())
@@ -86,24 +93,25 @@ mod tests {
             ("secrets/s", json!({})),
             ("consumers/jack", json!({"username": "jack"})),
             (
-                "consumers/jack/credentials/c",
-                json!({"id": "c", "plugins": {"x": {}}}),
+                "consumers/jack/credentials/c1",
+                json!({"id": "c1", "plugins": {"x": {}}}),
             ),
-            ("consumers/gone/credentials/c", json!({"id": "c"})),
+            ("consumers/jack/credentials/c2", json!({"plugins": 5})),
         ];
         let documents = documents.map(|(text, value)| (key(text), Arc::new(value)));
         let inventory = Inventory::of_revision(1, documents);
         let reading = read(&inventory, &HashSet::from([key("routes/c")]));
         let resources = &reading.resources;
         assert_eq!((resources.routes.len(), resources.upstreams.len()), (1, 1));
-        let credentials = &resources.consumers[0].credentials;
-        assert_eq!(credentials.len(), 1);
-        assert!(credentials[0].plugins.get("x").is_some());
+        assert_eq!(resources.consumers.len(), 1);
+        assert_eq!(resources.credentials.len(), 1);
+        assert_eq!(resources.credentials[0].key.as_str(), "jack/credentials/c1");
+        assert!(resources.credentials[0].plugins.get("x").is_some());
         let refused: Vec<_> = reading
             .refused
             .iter()
             .map(|(key, _)| key.as_str())
             .collect();
-        assert_eq!(refused, ["routes/b"]);
+        assert_eq!(refused, ["routes/b", "consumers/jack/credentials/c2"]);
     }
 }

@@ -126,6 +126,9 @@ impl<'a> Compiler<'a> {
             let group = consumer.group_id.as_ref().and_then(|id| groups.get(id));
             self.consumer(consumer, group.map_or(&[], Vec::as_slice), &mut consumers);
         }
+        for credential in &resources.credentials {
+            self.credential(credential, &mut consumers);
+        }
         consumers
     }
 
@@ -141,27 +144,9 @@ impl<'a> Compiler<'a> {
         for (plugin, conf) in consumer.plugins.iter() {
             let credential = self.registry.get(plugin).ok();
             match credential.and_then(|factory| factory.credential(conf)) {
-                Some(Ok(credential)) => credentials.push((plugin, credential, None)),
+                Some(Ok(credential)) => credentials.push((plugin, credential)),
                 Some(Err(fault)) => self.fault(Kind::Consumer, name, plugin, fault),
                 None => plugins.extend(self.one(Kind::Consumer, name, plugin, conf)),
-            }
-        }
-        for own in &consumer.credentials {
-            for (plugin, conf) in own.plugins.iter() {
-                let factory = self.registry.get(plugin);
-                match factory.map(|factory| factory.credential(conf)) {
-                    Ok(Some(Ok(credential))) => {
-                        credentials.push((plugin, credential, Some(&own.id)));
-                    }
-                    Ok(Some(Err(fault))) | Err(fault) => {
-                        self.fault(Kind::Consumer, name, plugin, fault);
-                    }
-                    Ok(None) => {
-                        let message = "it is no authentication plugin".to_owned();
-                        let path = PropertyPath::root();
-                        self.fault(Kind::Consumer, name, plugin, Fault { path, message });
-                    }
-                }
             }
         }
         let custom_id = consumer.labels.get("custom_id");
@@ -172,16 +157,53 @@ impl<'a> Compiler<'a> {
             plugins: merged(plugins, of_group),
         });
         consumers.know(&known);
-        for (plugin, credential, id) in credentials {
+        for (plugin, credential) in credentials {
             let identity = Identity {
                 consumer: Arc::clone(&known),
-                credential_id: id.and_then(|id| HeaderValue::try_from(id.as_str()).ok()),
+                credential_id: None,
                 secret: credential.secret,
             };
             if let Some(other) = consumers.add(plugin, credential.key, identity) {
-                let message = format!("the consumer {other} is known by the same");
+                self.fault(Kind::Consumer, name, plugin, known_by_the_same(&other));
+            }
+        }
+    }
+
+    fn credential(&mut self, credential: &outrigger_model::Credential, to: &mut Consumers) {
+        let (kind, key) = (Kind::Credential, &credential.key);
+        let Some(consumer) = to.named(credential.consumer.as_str()).cloned() else {
+            self.invalid.push(Invalid {
+                at: Place {
+                    kind,
+                    id: key.clone(),
+                    path: PropertyPath::root(),
+                },
+                message: format!("there is no consumer {}", credential.consumer),
+            });
+            return;
+        };
+        for (plugin, conf) in credential.plugins.iter() {
+            let read = self.registry.get(plugin).and_then(|factory| {
+                let message = "only supports auth type plugins in consumer credential";
                 let path = PropertyPath::root();
-                self.fault(Kind::Consumer, name, plugin, Fault { path, message });
+                let message = message.to_owned();
+                let read = factory.credential(conf);
+                read.unwrap_or(Err(Fault { path, message }))
+            });
+            let known = match read {
+                Ok(known) => known,
+                Err(fault) => {
+                    self.fault(kind, key, plugin, fault);
+                    continue;
+                }
+            };
+            let identity = Identity {
+                consumer: Arc::clone(&consumer),
+                credential_id: HeaderValue::try_from(credential.id.as_str()).ok(),
+                secret: known.secret,
+            };
+            if let Some(other) = to.add(plugin, known.key, identity) {
+                self.fault(kind, key, plugin, known_by_the_same(&other));
             }
         }
     }
@@ -338,5 +360,12 @@ impl<'a> Compiler<'a> {
             priority: meta.priority.unwrap_or(factory.priority()),
             plugin: (!meta.disabled).then(|| meta.apply(plugin)),
         })
+    }
+}
+
+fn known_by_the_same(other: &str) -> Fault {
+    Fault {
+        path: PropertyPath::root(),
+        message: format!("the consumer {other} is known by the same"),
     }
 }

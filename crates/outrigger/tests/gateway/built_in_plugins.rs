@@ -1,5 +1,7 @@
 //! The built-in plugins, sets of plugins, and what `_meta` says of them.
 
+use std::time::{Duration, Instant};
+
 use outrigger_harness::{Gateway, Response, Upstream};
 use serde_json::{Value, json};
 
@@ -399,4 +401,58 @@ fn response_rewrite_changes_status_headers_and_body() {
     );
     let response = gateway.get("/refused").send();
     assert_eq!((response.status, header(&response, "x-by")), (299, "rr"));
+}
+
+#[test]
+fn fault_injection_answers_and_delays_those_it_concerns() {
+    let upstream = Upstream::echo();
+    let abort = |more: Value| json!({"fault-injection": {"abort": more}});
+    let late = json!({"duration": 0.2, "vars": [[["arg_late", "==", "1"]]]});
+    let gateway = with_plugins(
+        &upstream,
+        [
+            (
+                "/words",
+                abort(json!({
+                    "http_status": 418, "body": "no $arg_who", "headers": {"X-N": 7, "X-W": "$arg_who"},
+                })),
+            ),
+            (
+                "/vars",
+                abort(json!({"http_status": 503, "vars": [
+                    [["arg_a", "==", "1"], ["arg_b", "==", "2"]], [["http_x_c", "==", "c"]],
+                ]})),
+            ),
+            (
+                "/never",
+                abort(json!({"http_status": 500, "percentage": 0})),
+            ),
+            ("/late", json!({"fault-injection": {"delay": late}})),
+        ],
+        json!({}),
+    );
+    let injected = gateway.get("/words?who=you").send();
+    assert_eq!((injected.status, injected.text()), (418, "no you"));
+    assert_eq!(
+        (header(&injected, "x-n"), header(&injected, "x-w")),
+        ("7", "you")
+    );
+    let split = gateway.get("/words?who=you%0d%0aX-Bad:1").send();
+    assert_eq!(header(&split, "x-bad"), "-");
+    let none = gateway.get("/words").send();
+    assert_eq!(header(&none, "x-w"), "-");
+
+    let refused = gateway.get("/vars?a=1&b=2").send();
+    assert_eq!((refused.status, refused.text()), (503, ""));
+    let concerned = gateway.get("/vars").header("x-c", "c").send();
+    assert_eq!(concerned.status, 503);
+    assert_eq!(upstream.hits(), 0);
+    assert_eq!(gateway.get("/vars?a=1").send().status, 200);
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/never").send().status, 200);
+    }
+
+    let began = Instant::now();
+    assert_eq!(gateway.get("/late?late=1").send().status, 200);
+    assert!(began.elapsed() >= Duration::from_millis(200));
 }

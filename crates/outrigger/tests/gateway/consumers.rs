@@ -314,3 +314,147 @@ fn a_key_may_come_from_the_environment() {
         401
     );
 }
+
+#[test]
+fn a_consumer_may_have_many_credentials() {
+    let upstream = Upstream::echo();
+    let consumers = json!([
+        {"id": "jack/credentials/first", "plugins": {"key-auth": {"key": "one"}}},
+        {"username": "jack", "plugins": {"key-auth": {"key": "own"}}},
+        {"id": "jack/credentials/second", "name": "s", "plugins": {"key-auth": {"key": "two"}}},
+        {"id": "jack/credentials/basic", "plugins": {
+            "basic-auth": {"username": "jo", "password": "p:q"},
+        }},
+        {"id": "jack/credentials/empty"},
+    ]);
+    let routes = [
+        ("/a", json!({"key-auth": {}})),
+        ("/basic", json!({"basic-auth": {}})),
+    ];
+    let gateway = with_consumers(&upstream, consumers, routes);
+    for (key, credential) in [
+        ("one", Some("first")),
+        ("two", Some("second")),
+        ("own", None),
+    ] {
+        let response = gateway
+            .get("/a")
+            .header("apikey", key)
+            .header("X-Credential-Identifier", "forged")
+            .send();
+        assert_eq!(response.status, 200, "{key}");
+        let seen = upstream.last();
+        assert_eq!(seen.header("x-consumer-username"), Some("jack"));
+        assert_eq!(seen.header("x-credential-identifier"), credential, "{key}");
+    }
+    // jo:p:q
+    let basic = gateway
+        .get("/basic")
+        .header("Authorization", "Basic am86cDpx");
+    assert_eq!(basic.send().status, 200);
+    let seen = upstream.last();
+    assert_eq!(seen.header("x-credential-identifier"), Some("basic"));
+}
+
+#[test]
+fn credentials_that_do_not_hold_are_named_with_their_place() {
+    let upstream = Upstream::echo();
+    let gateway = with_consumers(&upstream, people(), [("/a", json!({"key-auth": {}}))]);
+    let jack = json!({"username": "jack", "plugins": {"key-auth": {"key": "a-secret-key"}}});
+    for (credential, expected) in [
+        (
+            json!({"id": "jim/credentials/c", "plugins": {}}),
+            "consumers[1].id: there is no consumer with the id jim",
+        ),
+        (
+            json!({"id": "jack/credentials/c", "plugins": {"cors": {}}}),
+            "consumers[1].plugins.cors: only supports auth type plugins in consumer credential",
+        ),
+        (
+            json!({"id": "jack/credentials/c", "plugins": {"key-auth": {"key": "a-secret-key"}}}),
+            "consumers[1].plugins.key-auth: the consumer jack is known by the same",
+        ),
+    ] {
+        gateway.write_routes(json!({"consumers": [jack.clone(), credential]}));
+        gateway.wait_log(expected);
+    }
+    assert!(!gateway.log().text().contains("a-secret-key"));
+    assert_eq!(gateway.get("/a?apikey=jill-key").send().status, 200);
+}
+
+/// `{"key": "jwt-key", "exp": 4102444800}`, signed with HS256 and `a-long-secret`.
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
+    eyJrZXkiOiJqd3Qta2V5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.\
+    Zy3PCwAWknDiATImISEOuXe0KRm8k_svqo6Qa7sT0Rk";
+
+/// The same, signed with HS512.
+const TOKEN_512: &str = "eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.\
+    eyJrZXkiOiJqd3Qta2V5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.\
+    M-KWPYAjuslAcEdcP6c3dc8GB1b4311ECPMm6TXCTQYwseE35FwTSh5iQiHXdEp2XqGdPYZKUv0ChUpOm2Do4g";
+
+/// The same, not signed.
+const TOKEN_NONE: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.\
+    eyJrZXkiOiJqd3Qta2V5IiwiZXhwIjo0MTAyNDQ0ODAwfQ.\
+    ";
+
+/// As the first, but with an `exp` in 2001.
+const TOKEN_OLD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
+    eyJrZXkiOiJqd3Qta2V5IiwiZXhwIjoxMDAwMDAwMDAwfQ.\
+    efUGFBmiOHWaXoVcva28ecbcoxZK4a-sZQTDvK7ZwPM";
+
+#[test]
+fn jwt_auth_takes_tokens_by_the_consumers_algorithm_alone() {
+    let upstream = Upstream::echo();
+    let consumers = json!([
+        {"username": "jack"},
+        {"id": "jack/credentials/token", "plugins": {
+            "jwt-auth": {"key": "jwt-key", "secret": "a-long-secret"},
+        }},
+        {"username": "nobody"},
+    ]);
+    let gateway = with_consumers(
+        &upstream,
+        consumers,
+        [
+            ("/a", json!({"jwt-auth": {}})),
+            ("/claim", json!({"jwt-auth": {"key_claim_name": "iss"}})),
+            ("/nbf", json!({"jwt-auth": {"claims_to_verify": ["nbf"]}})),
+            (
+                "/any",
+                json!({"jwt-auth": {"anonymous_consumer": "nobody"}}),
+            ),
+        ],
+    );
+    let with = |path: &str, token: &str| {
+        let field = format!("Bearer {token}");
+        gateway.get(path).header("Authorization", &field).send()
+    };
+    assert_eq!(with("/a", TOKEN).status, 200);
+    let seen = upstream.last();
+    assert_eq!(seen.header("x-consumer-username"), Some("jack"));
+    assert_eq!(seen.header("x-credential-identifier"), Some("token"));
+    let hits = upstream.hits();
+    for (path, token, message) in [
+        ("/a", TOKEN_512, "failed to verify jwt"),
+        ("/a", TOKEN_OLD, "failed to verify jwt"),
+        ("/nbf", TOKEN, "failed to verify jwt"),
+        ("/a", TOKEN_NONE, "JWT token invalid"),
+        ("/a", "x.y", "JWT token invalid"),
+        ("/claim", TOKEN, "missing user key in JWT token"),
+    ] {
+        let expected = (401, format!("{{\"message\":\"{message}\"}}"));
+        let refused = with(path, token);
+        assert_eq!(said(&refused), expected, "{path} {token}");
+        let challenge = refused.header("www-authenticate");
+        assert_eq!(challenge, Some("Bearer realm=\"jwt\""));
+    }
+    let twice = format!("/a?jwt={TOKEN}&jwt={TOKEN}");
+    assert_eq!(gateway.get(&twice).send().status, 401);
+    assert_eq!(upstream.hits(), hits);
+
+    assert_eq!(with("/any", TOKEN_512).status, 200);
+    assert_eq!(
+        upstream.last().header("x-consumer-username"),
+        Some("nobody")
+    );
+}

@@ -16,6 +16,12 @@ use crate::support::{external, nodes, plugin, route, routes, with};
 /// A runner, and a gateway with this policy in all three phases, each on a path.
 fn with_policy(upstream: &Upstream, policy: Value) -> (Scripted, Gateway) {
     let runner = Scripted::start();
+    let gateway = gateway_of(&runner, upstream, policy);
+    (runner, gateway)
+}
+
+/// The gateway alone: what it prepares ahead meets a runner that knows what to do.
+fn gateway_of(runner: &Scripted, upstream: &Upstream, policy: Value) -> Gateway {
     let call = with(external([plugin("any", json!({}))]), policy);
     let to = |uri: &str, name: &str| {
         with(
@@ -28,8 +34,7 @@ fn with_policy(upstream: &Upstream, policy: Value) -> (Scripted, Gateway) {
         to("/post", "ext-plugin-post-req"),
         to("/resp", "ext-plugin-post-resp"),
     ]);
-    let gateway = runner.gateway().routes(routes).start();
-    (runner, gateway)
+    runner.gateway().routes(routes).start()
 }
 
 fn always(runner: &Scripted, answer: Answer) {
@@ -96,8 +101,9 @@ fn each_part_of_a_call_has_a_time_limit() {
         ("call", RpcType::HttpReqCall),
         ("prepare", RpcType::PrepareConf),
     ] {
-        let (runner, gateway) = with_policy(&upstream, json!({"timeout": {part: 100}}));
+        let runner = Scripted::start();
         runner.always(silent, Answer::new().silence());
+        let gateway = gateway_of(&runner, &upstream, json!({"timeout": {part: 100}}));
         let begun = Instant::now();
         assert_failed(&gateway.get("/pre").send(), "ext-plugin-pre-req", "timeout");
         assert!(begun.elapsed() < soon, "{part}: {:?}", begun.elapsed());

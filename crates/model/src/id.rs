@@ -11,7 +11,7 @@ use crate::read::At;
 /// is an id too; `7` and `"7"` are the same.
 ///
 /// Invariant: not empty, at most [`limits::ID_LEN`] bytes, of these characters only;
-/// or [made up](Id::of_entry) for an entry without one, or [of two](Id::of_credential).
+/// or [made up](Id::of_entry) for an entry without one, or of two, for a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(String);
 

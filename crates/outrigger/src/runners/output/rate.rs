@@ -63,7 +63,7 @@ impl Rate {
         due.then(|| self.tell_now())?
     }
 
-    /// As [`due_to_tell`](Self::to_tell), at once: nothing may follow.
+    /// As [`due_to_tell`](Self::due_to_tell), at once: nothing may follow.
     pub(super) fn tell_now(&mut self) -> Option<u64> {
         self.since.take()?;
         Some(std::mem::take(&mut self.left_out))

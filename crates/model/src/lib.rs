@@ -51,7 +51,7 @@ pub use id::{Id, Kind, NotAnId};
 pub use method::MethodSet;
 pub use node::{Host, Node, NotAHost};
 pub use path::{PropertyPath, Segment};
-pub use plugin_set::{ConsumerGroup, GlobalRule, PluginConfig};
+pub use plugin_set::{ConsumerGroup, GlobalRule, PluginConfig, PluginSet};
 pub use plugins::PluginConfs;
 pub use resources::Resources;
 pub use route::Route;

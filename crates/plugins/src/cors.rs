@@ -11,13 +11,10 @@ use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFutur
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_model::Fault;
 use outrigger_model::read::{At, Object};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::conf;
-
-/// Memory that one compiled expression of `allow_origins_by_regex` may take,
-/// in bytes; ours.
-const REGEX_SIZE: usize = 1024 * 1024;
+use crate::pattern::compile;
 
 const ALL_METHODS: HeaderValue =
     HeaderValue::from_static("GET,POST,PUT,DELETE,PATCH,HEAD,OPTIONS,CONNECT,TRACE");
@@ -223,11 +220,9 @@ fn read_listed(at: &At<'_>) -> Option<Listed> {
 }
 
 fn read_patterns(at: &At<'_>) -> Option<Vec<Regex>> {
-    let patterns = at.unique_items_at_least_one()?.map(|item| {
-        let text = item.text(1..=4096)?;
-        let mut builder = RegexBuilder::new(text);
-        item.accept(builder.unicode(false).size_limit(REGEX_SIZE).build())
-    });
+    let patterns = at
+        .unique_items_at_least_one()?
+        .map(|item| item.accept(compile(item.text(1..=4096)?)));
     patterns.collect()
 }
 

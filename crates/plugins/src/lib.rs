@@ -14,6 +14,7 @@ mod fault_injection;
 mod ip_restriction;
 mod jwt_auth;
 mod key_auth;
+mod pattern;
 mod prometheus;
 mod proxy_rewrite;
 mod redirect;

@@ -12,12 +12,10 @@ use outrigger_engine::template::{Piece, Template};
 use outrigger_model::Fault;
 use outrigger_model::read::{At, Object};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::conf;
-
-/// Memory that the compiled `regex_uri` may take, in bytes; ours.
-const REGEX_SIZE: usize = 1024 * 1024;
+use crate::pattern::compile;
 
 /// Longest Location, in bytes; ours.
 const MAX_LOCATION: usize = 16 * 1024;
@@ -221,8 +219,7 @@ fn read_regex(at: &At<'_>) -> Option<(Regex, String)> {
         at.fault("expected a regular expression and a replacement");
         return None;
     };
-    let mut builder = RegexBuilder::new(pattern.string()?);
-    let regex = pattern.accept(builder.unicode(false).size_limit(REGEX_SIZE).build())?;
+    let regex = pattern.accept(compile(pattern.string()?))?;
     Some((regex, replacement.string()?.to_owned()))
 }
 

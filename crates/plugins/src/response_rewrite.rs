@@ -19,12 +19,10 @@ use outrigger_engine::vars;
 use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
 use outrigger_model::read::{At, Object};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::conf;
-
-/// Memory that one compiled filter may take, in bytes; ours.
-const REGEX_SIZE: usize = 1024 * 1024;
+use crate::pattern::compile_with;
 
 /// Longest value of a header field with its variables filled in, in bytes; ours.
 const MAX_VALUE: usize = 16 * 1024;
@@ -220,16 +218,17 @@ fn read_filter(at: &At<'_>) -> Option<Filter> {
     let replacement = object.require("replace").and_then(|at| at.string());
     let scope = object.read("scope", |at| at.one_of(&["once", "global"]));
     let options = object.read("options", At::string).unwrap_or("jo");
-    let mut builder = RegexBuilder::new(regex.as_ref()?.text(1..=usize::MAX)?);
-    builder
-        .unicode(options.contains('u'))
-        .size_limit(REGEX_SIZE);
-    builder.case_insensitive(options.contains('i'));
-    builder.multi_line(options.contains('m'));
-    builder.dot_matches_new_line(options.contains('s'));
-    builder.ignore_whitespace(options.contains('x'));
+    let regex = regex?;
+    let compiled = compile_with(regex.text(1..=usize::MAX)?, |builder| {
+        builder
+            .unicode(options.contains('u'))
+            .case_insensitive(options.contains('i'))
+            .multi_line(options.contains('m'))
+            .dot_matches_new_line(options.contains('s'))
+            .ignore_whitespace(options.contains('x'));
+    });
     Some(Filter {
-        regex: regex?.accept(builder.build())?,
+        regex: regex.accept(compiled)?,
         replacement: in_braces(replacement?),
         everywhere: scope == Some("global"),
     })
@@ -377,6 +376,10 @@ mod tests {
             (
                 json!({"filters": [{"regex": "a", "replace": "", "scope": "all"}]}),
                 "filters[0].scope: expected one of \"once\", \"global\"",
+            ),
+            (
+                json!({"filters": [{"regex": "(", "replace": ""}]}),
+                "filters[0].regex: not a regular expression that is supported: unclosed group",
             ),
             (
                 json!({"filters": []}),

@@ -1,19 +1,15 @@
 //! `regex_uri`: pairs of a regular expression and what comes in place of what
 //! it matched, as OpenResty's `ngx.re.sub` has it: what stands before and after
 //! the match stays. Of several pairs the first that matches counts.
-//!
-//! Expressions see bytes, not characters, and have neither look-around nor
-//! back references: a search takes time in proportion to the text, whatever
-//! the client sends.
 
 use std::ops::Range;
 
 use outrigger_engine::target::{BadPath, NewPath, QueryText, push_query};
 use outrigger_model::{Fault, PropertyPath};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
-use super::limits;
 use crate::conf;
+use crate::pattern::compile;
 
 /// The pairs. Invariant: not empty.
 #[derive(Debug)]
@@ -155,27 +151,6 @@ impl Found<'_> {
             Part::Group(group) => self.groups.get(*group, text).unwrap_or_default(),
         }
     }
-}
-
-/// Bytes, as the reference's expressions see them without their `u` option.
-fn compile(text: &str) -> Result<Regex, String> {
-    let mut builder = RegexBuilder::new(text);
-    builder.unicode(false);
-    builder
-        .size_limit(limits::REGEX_SIZE)
-        .dfa_size_limit(limits::REGEX_CACHE);
-    builder.build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(limit) => {
-            format!("the regular expression takes more than {limit} bytes when compiled")
-        }
-        // The text shows the expression on lines of its own; the last line says what is wrong.
-        error => {
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default();
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            format!("not a regular expression that is supported: {reason}")
-        }
-    })
 }
 
 const BAD_REPLACEMENT: &str =

@@ -418,6 +418,25 @@ fn a_runner_has_terms_of_its_own_or_those_of_the_section() {
 }
 
 #[test]
+fn two_runners_are_not_started_at_one_socket() {
+    refused(
+        "
+ext-plugin:
+  cmd: [a]
+  path: run/a.sock
+  runners:
+    same: {cmd: [b], path: run/a.sock}
+    other: {cmd: [b], path: run/b.sock}
+    another_name: {path: run/b.sock}
+",
+        &[
+            "6:5: ext-plugin.runners.same: its path is that of the runner \"default\" too: \
+           give it one of its own, or none",
+        ],
+    );
+}
+
+#[test]
 fn bad_terms_are_refused() {
     refused(
         "ext-plugin:

@@ -80,7 +80,7 @@ pub(super) fn read(root: &Object<'_>, envs: &[EnvRule], folder: &Path) -> ExtPlu
         };
         let (default, terms) = read_runner(section, DEFAULT, &none);
         let base = Base { terms, ..none };
-        let named = section.read("runners", |at| read_named(at, &base));
+        let named = section.read("runners", |at| read_named(at, default.as_ref(), &base));
         ExtPlugin {
             default,
             named: named.unwrap_or_default(),
@@ -95,14 +95,22 @@ struct Base<'f> {
     folder: &'f Path,
 }
 
-fn read_named(at: &At<'_>, base: &Base<'_>) -> Option<Vec<RunnerSettings>> {
+fn read_named(
+    at: &At<'_>,
+    default: Option<&RunnerSettings>,
+    base: &Base<'_>,
+) -> Option<Vec<RunnerSettings>> {
     let runners = at.object()?;
     let mut named = Vec::new();
     for (name, at) in runners.entries() {
         check_name(&at, name);
         let Some(object) = at.object() else { continue };
         let (runner, _) = read_runner(&object, name, base);
-        named.extend(runner);
+        if let Some(runner) = runner {
+            let others = default.into_iter().chain(&named);
+            check_path(&at, &runner, others);
+            named.push(runner);
+        }
         if ["cmd", "path", "path_for_test"]
             .iter()
             .all(|key| object.get(key).is_none())
@@ -122,6 +130,24 @@ fn check_name(at: &At<'_>, name: &str) {
     } else if name.is_empty() || name.len() > most || !name.bytes().all(allowed) {
         at.fault(format!(
             "a runner's name has 1 to {most} of the characters a-z A-Z 0-9 - _ ."
+        ));
+    }
+}
+
+/// Of two processes at one path the later would take the calls of the earlier.
+/// Runners that somebody else starts may share one: they are one, by two names.
+fn check_path<'r>(
+    at: &At<'_>,
+    runner: &RunnerSettings,
+    mut others: impl Iterator<Item = &'r RunnerSettings>,
+) {
+    let Some(path) = &runner.path else { return };
+    let is_there = |other: &&RunnerSettings| other.path.as_ref() == Some(path);
+    let starts = |runner: &RunnerSettings| !runner.cmd.is_empty();
+    if let Some(other) = others.find(|other| is_there(other) && starts(other) && starts(runner)) {
+        at.fault(format!(
+            "its path is that of the runner {:?} too: give it one of its own, or none",
+            other.name
         ));
     }
 }

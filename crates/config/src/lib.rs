@@ -11,6 +11,7 @@
 
 pub mod apisix_yaml;
 pub mod limits;
+pub mod references;
 pub mod store;
 
 mod env;

@@ -84,7 +84,7 @@ impl Inventory {
     ) -> impl Iterator<Item = (&'a Key, &'a Entry)> + use<'a> {
         let prefix = Key::prefix_of(collection);
         self.below(&prefix)
-            .filter(move |(key, _)| !key.as_str()[prefix.len()..].contains('/'))
+            .filter(move |(key, _)| key.collection().len() + 1 == prefix.len())
     }
 
     /// The resources whose keys begin so.

@@ -10,9 +10,13 @@ use crate::limits;
 ///
 /// Invariant: an even number of segments, each the name of a collection or an
 /// id: not empty, none of `/`, control characters and spaces in it; at most
-/// [`limits::KEY_LEN`] bytes.
+/// [`limits::KEY_LEN`] bytes. Ids of secrets alone have two segments, of which the
+/// first says who keeps them: `secrets/vault/1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
+
+/// The collection whose ids have two segments.
+const SECRETS: &str = "secrets";
 
 /// A text is no [`Key`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +65,9 @@ impl Key {
     }
 
     fn split(&self) -> (&str, &str) {
+        if let Some((SECRETS, id)) = self.0.split_once('/') {
+            return (SECRETS, id);
+        }
         self.0.rsplit_once('/').expect("a key has two segments")
     }
 }
@@ -73,8 +80,11 @@ impl FromStr for Key {
             !segment.is_empty() && !segment.chars().any(|c| c.is_control() || c.is_whitespace())
         };
         let segments = text.split('/').count();
-        if !segments.is_multiple_of(2) || text.len() > limits::KEY_LEN || !text.split('/').all(good)
-        {
+        let is_good = match text.split('/').next() {
+            Some(SECRETS) => segments == 3,
+            _ => segments.is_multiple_of(2),
+        };
+        if !is_good || text.len() > limits::KEY_LEN || !text.split('/').all(good) {
             return Err(NotAKey);
         }
         Ok(Self(text.to_owned()))
@@ -109,12 +119,26 @@ mod tests {
             (key.collection(), key.kind(), key.id()),
             ("routes", "routes", "1")
         );
+        let key = Key::new("secrets", "vault/1").unwrap();
+        assert_eq!(
+            (key.collection(), key.kind(), key.id()),
+            ("secrets", "secrets", "vault/1")
+        );
     }
 
     #[test]
     fn what_cannot_be_a_key_is_refused() {
         for text in [
-            "", "routes", "routes/", "/routes", "a/b/c", "a//b/c", "a/b c", "a/\n",
+            "",
+            "routes",
+            "routes/",
+            "/routes",
+            "a/b/c",
+            "a//b/c",
+            "a/b c",
+            "a/\n",
+            "secrets/1",
+            "secrets/vault/1/2",
         ] {
             assert_eq!(text.parse::<Key>(), Err(NotAKey), "{text:?}");
         }

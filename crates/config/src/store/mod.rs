@@ -12,6 +12,7 @@ mod embedded;
 mod inventory;
 mod key;
 mod read;
+pub mod seal;
 mod write;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ pub use embedded::Embedded;
 pub use inventory::{Entry, Inventory};
 pub use key::{Key, NotAKey};
 pub use read::{Reading, read};
+pub use seal::Seal;
 pub use write::{Change, Condition, OpenError, StoreError, Write};
 
 /// What comes after a moment.

@@ -90,7 +90,7 @@ mod tests {
                 "upstreams/u",
                 json!({"id": "u", "nodes": {"127.0.0.1:1": 1}}),
             ),
-            ("secrets/s", json!({})),
+            ("secrets/vault/s", json!({})),
             ("consumers/jack", json!({"username": "jack"})),
             (
                 "consumers/jack/credentials/c1",

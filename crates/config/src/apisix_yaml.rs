@@ -1,7 +1,7 @@
-//! `apisix.yaml`: all resources in one file.
+//! `apisix.yaml` and `apisix.json`: all resources in one file.
 //!
-//! What counts ends at a line `#END`. A file without it is still being written, and is
-//! never taken. References between resources are checked here; what plugins' configurations
+//! What counts of `apisix.yaml` ends at a line `#END`. A file without it is still being
+//! written, and is never taken; JSON shows by itself whether it is complete. References between resources are checked here; what plugins' configurations
 //! mean is not: whoever finds a fault there gets it
 //! [traced back](Document::report) to its line.
 
@@ -17,7 +17,8 @@ use serde_json::{Map, Value};
 use crate::env::{Env, substitute};
 use crate::report::{Location, Problem, Report};
 use crate::store::{Inventory, Key};
-use crate::yaml::{self, Marks};
+use crate::tree::{Marks, Tree};
+use crate::{json, yaml};
 
 /// The line that ends the file.
 const END: &str = "#END";
@@ -31,6 +32,43 @@ const UNSUPPORTED: [&str; 6] = [
     "ssls",
     "stream_routes",
 ];
+
+/// How a file of resources is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As YAML, with a line `#END` after it.
+    Yaml,
+    /// As JSON.
+    Json,
+}
+
+impl Format {
+    /// The format of a file, by its name; none if that does not tell.
+    pub fn of_file(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()? {
+            "json" => Some(Self::Json),
+            "yaml" | "yml" => Some(Self::Yaml),
+            _ => None,
+        }
+    }
+
+    /// Whether a text is complete, be it right or wrong.
+    pub(crate) fn is_complete(self, text: &str) -> bool {
+        match self {
+            Self::Yaml => before_end(text).is_some(),
+            Self::Json => json::is_complete(text),
+        }
+    }
+
+    fn tree_of(self, text: &str) -> Result<Tree, Problem> {
+        match self {
+            Self::Json => json::parse(text),
+            Self::Yaml => yaml::parse(before_end(text).ok_or_else(|| {
+                Problem::of_file("there is no line #END: the file is not complete")
+            })?),
+        }
+    }
+}
 
 /// The resources of a file as they were written, and where they stand in it.
 pub struct Document {
@@ -98,19 +136,16 @@ impl Document {
     }
 }
 
-/// Whether the file is complete: it has its `#END`.
-pub(crate) fn is_complete(text: &str) -> bool {
-    before_end(text).is_some()
-}
-
-/// Reads the text of `file`, or reports all that is wrong with it.
-pub fn parse(text: &str, file: &Path, env: &Env<'_>) -> Result<(Document, Resources), Report> {
-    let fail = |problem| Report::of_one(file, problem);
-    let Some(text) = before_end(text) else {
-        let message = "there is no line #END: the file is not complete";
-        return Err(fail(Problem::of_file(message)));
-    };
-    let mut tree = yaml::parse(text).map_err(fail)?;
+/// Reads the text of `file`, which is written in `format`, or reports all that is
+/// wrong with it.
+pub fn parse(
+    text: &str,
+    format: Format,
+    file: &Path,
+    env: &Env<'_>,
+) -> Result<(Document, Resources), Report> {
+    let tree = format.tree_of(text);
+    let mut tree = tree.map_err(|problem| Report::of_one(file, problem))?;
     if let Some(report) = Report::new(file, substitute(&mut tree, env)) {
         return Err(report);
     }

@@ -10,7 +10,7 @@ use outrigger_model::PropertyPath;
 use serde_json::{Number, Value};
 
 use crate::report::{Location, Problem};
-use crate::yaml::{Content, Entry, Tree};
+use crate::tree::{Content, Entry, Tree};
 
 /// Looks an environment variable up by its name.
 pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;

@@ -1,7 +1,7 @@
-//! Configuration sources: `config.yaml` and `apisix.yaml`.
+//! Configuration sources: `config.yaml`, and `apisix.yaml` or `apisix.json`.
 //!
 //! [`Settings`] is `config.yaml`, read once into values that are valid; [`Watch`] is
-//! `apisix.yaml`, read whenever it changes into resources of the model. Whatever is
+//! the file of resources, read whenever it changes into resources of the model. Whatever is
 //! wrong with either comes as a [`Report`] of all problems, each with file,
 //! line, column and property.
 //!
@@ -15,12 +15,14 @@ pub mod references;
 pub mod store;
 
 mod env;
+mod json;
 mod report;
 mod settings;
+mod tree;
 mod watch;
 mod yaml;
 
-pub use apisix_yaml::Document;
+pub use apisix_yaml::{Document, Format};
 pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use outrigger_model::{Faults, PropertyPath};
 
 use crate::limits;
-use crate::yaml::Marks;
+use crate::tree::Marks;
 
 /// A position in a file. Both numbers count from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

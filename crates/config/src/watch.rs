@@ -1,4 +1,4 @@
-//! Watching `apisix.yaml`.
+//! Watching `apisix.yaml` or `apisix.json`.
 //!
 //! The file is looked at again and again, by its path: that works for whatever replaces
 //! a file (writing, renaming, turning a symbolic link) on whatever file system, which
@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use outrigger_model::Resources;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::apisix_yaml::{self, Document, is_complete};
+use crate::apisix_yaml::{self, Document, Format};
 use crate::limits;
 use crate::report::{Problem, Report};
 
@@ -23,12 +23,13 @@ pub type Change = Result<(Document, Resources), Report>;
 
 type OwnedEnv = Box<dyn Fn(&str) -> Option<String> + Send>;
 
-/// A file `apisix.yaml` that is read again whenever it changes.
+/// A file of resources that is read again whenever it changes.
 ///
 /// Its content comes once for each change, whether it is good or not. What was good
 /// before stays with the caller.
 pub struct Watch {
     file: PathBuf,
+    format: Format,
     env: OwnedEnv,
     period: Option<Interval>,
     hasher: RandomState,
@@ -41,13 +42,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches `file`. Variables in it are taken from `env`.
+    /// Watches `file`, which is written in `format`. Variables in it are taken from `env`.
     pub fn new(
         file: impl Into<PathBuf>,
+        format: Format,
         env: impl Fn(&str) -> Option<String> + Send + 'static,
     ) -> Self {
         Self {
             file: file.into(),
+            format,
             env: Box::new(env),
             period: None,
             hasher: RandomState::new(),
@@ -59,7 +62,7 @@ impl Watch {
 
     /// The file as it is, at the first call; after that, waits until it has changed.
     ///
-    /// A file that is gone or has no `#END` is told of when it has been so for
+    /// A file that is gone or not complete is told of when it has been so for
     /// [`limits::WATCH_PATIENCE`].
     ///
     /// Cancelling is safe: no change gets lost. Needs a tokio runtime with time.
@@ -94,14 +97,16 @@ impl Watch {
             self.doubtful = None;
             return None;
         }
-        let may_not_last = !read.as_deref().is_ok_and(is_complete);
+        let format = self.format;
+        let complete = |text: &str| format.is_complete(text);
+        let may_not_last = !read.as_deref().is_ok_and(complete);
         if may_not_last && self.told.is_some() && !self.has_lasted(content, now) {
             return None;
         }
         self.doubtful = None;
         self.told = Some(content);
         Some(match read {
-            Ok(text) => apisix_yaml::parse(&text, &self.file, &self.env),
+            Ok(text) => apisix_yaml::parse(&text, self.format, &self.file, &self.env),
             Err(error) => {
                 let problem = Problem::of_file(format!("cannot be read: {error}"));
                 Err(Report::of_one(&self.file, problem))

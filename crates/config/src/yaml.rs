@@ -6,33 +6,14 @@
 
 use std::fmt;
 
-use outrigger_model::{PropertyPath, Segment};
+use outrigger_model::PropertyPath;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 
 use crate::limits;
 use crate::report::{Location, Problem};
-
-/// A value and where it stands. It is not shown: it may hold secrets.
-pub(crate) struct Tree {
-    pub(crate) at: Location,
-    pub(crate) content: Content,
-}
-
-pub(crate) enum Content {
-    Scalar(Value),
-    Array(Vec<Tree>),
-    Object(Vec<Entry>),
-}
-
-/// A property of an object.
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    /// Where the key stands: the line that a person looks for.
-    pub(crate) at: Location,
-    pub(crate) value: Tree,
-}
+use crate::tree::{Content, Entry, Tree};
 
 /// Parses a text that holds one document, or none, which is null.
 pub(crate) fn parse(text: &str) -> Result<Tree, Problem> {
@@ -80,67 +61,6 @@ fn location_of(location: serde_saphyr::Location) -> Location {
     Location {
         line: narrow(location.line()),
         column: narrow(location.column()),
-    }
-}
-
-impl Tree {
-    /// The values without their positions, and the positions without values.
-    pub(crate) fn split(self) -> (Value, Marks) {
-        let (value, below) = match self.content {
-            Content::Scalar(value) => (value, Below::Nothing),
-            Content::Array(items) => {
-                let (values, marks) = items.into_iter().map(Self::split).unzip();
-                (Value::Array(values), Below::Items(marks))
-            }
-            Content::Object(entries) => {
-                let mut properties = Map::new();
-                let mut keys = Vec::with_capacity(entries.len());
-                for Entry { key, at, value } in entries {
-                    let (value, mut marks) = value.split();
-                    marks.at = at;
-                    properties.insert(key.clone(), value);
-                    keys.push((key, marks));
-                }
-                (Value::Object(properties), Below::Keys(keys))
-            }
-        };
-        (value, Marks { at: self.at, below })
-    }
-}
-
-/// Where the values of a document stand. A property stands where its key does.
-#[derive(Debug)]
-pub(crate) struct Marks {
-    at: Location,
-    below: Below,
-}
-
-#[derive(Debug)]
-enum Below {
-    Nothing,
-    Items(Vec<Marks>),
-    Keys(Vec<(String, Marks)>),
-}
-
-impl Marks {
-    /// Where `path` leads to, or the nearest above it that the document has.
-    pub(crate) fn locate(&self, path: &PropertyPath) -> Location {
-        let mut here = self;
-        for segment in path.segments() {
-            let next = match (segment, &here.below) {
-                (Segment::Index(index), Below::Items(items)) => items.get(*index),
-                (Segment::Key(key), Below::Keys(keys)) => keys
-                    .iter()
-                    .find(|(name, _)| name == key)
-                    .map(|(_, marks)| marks),
-                _ => None,
-            };
-            match next {
-                Some(next) => here = next,
-                None => break,
-            }
-        }
-        here.at
     }
 }
 

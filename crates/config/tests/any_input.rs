@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outrigger_config::{Settings, apisix_yaml};
+use outrigger_config::{Format, Settings, apisix_yaml};
 use proptest::prelude::*;
 
 /// Words that the readers know, so that random texts get past the first key.
@@ -61,8 +61,12 @@ fn read_as_anything(text: &str) {
     let path = Path::new("config.yaml");
     // Whatever comes of it: it comes.
     let settings = Settings::parse(text, path, &env);
-    let resources = apisix_yaml::parse(&format!("{text}\n#END\n"), path, &env);
-    for report in [settings.err(), resources.err()].into_iter().flatten() {
+    let yaml = apisix_yaml::parse(&format!("{text}\n#END\n"), Format::Yaml, path, &env);
+    let json = apisix_yaml::parse(text, Format::Json, path, &env);
+    for report in [settings.err(), yaml.err(), json.err()]
+        .into_iter()
+        .flatten()
+    {
         assert!(!report.to_string().is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use outrigger_config::apisix_yaml::parse;
-use outrigger_config::{Document, Report};
+use outrigger_config::{Document, Format, Report};
 use outrigger_model::{Id, Invalid, Kind, Place, PropertyPath, Resources};
 
 fn env(name: &str) -> Option<String> {
@@ -11,7 +11,7 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn read(text: &str) -> Result<(Document, Resources), Report> {
-    parse(text, Path::new("conf/apisix.yaml"), &env)
+    parse(text, Format::Yaml, Path::new("conf/apisix.yaml"), &env)
 }
 
 fn accepted(text: &str) -> (Document, Resources) {
@@ -232,4 +232,26 @@ fn no_report_shows_a_secret() {
             "{report}"
         );
     }
+}
+
+#[test]
+fn the_same_in_json_needs_no_end_and_is_located_too() {
+    let read = |text: &str| parse(text, Format::Json, Path::new("conf/apisix.json"), &env);
+    let text = r#"{"upstreams": [{"id": 1, "nodes": {"${{NODE}}": 1}}], "routes": null}"#;
+    let (_, resources) = read(text).unwrap();
+    assert_eq!(resources.upstreams[0].nodes[0].port, 1980);
+    let text = "{\n  \"routes\": [\n    {\"uri\": \"/a\", \"plugins\": {}, \"methdos\": []},\n    \
+                {\"uri\": \"/b\", \"upstream_id\": \"gone\"}\n  ]\n}\n";
+    let report = read(text).expect_err("a report").to_string();
+    assert_eq!(
+        report,
+        "conf/apisix.json:3:34: routes[0].methdos: unknown property, did you mean \"methods\"?"
+    );
+    let report = read("{\"routes\": [}\n#END\n")
+        .expect_err("a report")
+        .to_string();
+    assert_eq!(
+        report,
+        "conf/apisix.json:1:13: not valid JSON: expected value"
+    );
 }

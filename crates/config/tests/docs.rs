@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outrigger_config::{Settings, apisix_yaml};
+use outrigger_config::{Format, Settings, apisix_yaml};
 
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
@@ -22,6 +22,6 @@ fn the_examples_of_the_reference_are_accepted() {
         let settings = Settings::parse(&format!("{config}{more}"), path, &|_| None);
         assert_eq!(settings.unwrap().notes, [""; 0], "{more}");
     }
-    let (_, resources) = apisix_yaml::parse(resources, path, &|_| None).unwrap();
+    let (_, resources) = apisix_yaml::parse(resources, Format::Yaml, path, &|_| None).unwrap();
     assert_eq!((resources.routes.len(), resources.upstreams.len()), (1, 1));
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use outrigger_config::{
     AccessLog, AdminRole, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin,
-    OutputLevel, OutputRule, Report, Router, RunnerLimits, RunnerTerms, RunnerTimeout, Settings,
-    Source,
+    Format, OutputLevel, OutputRule, Report, Router, RunnerLimits, RunnerTerms, RunnerTimeout,
+    Settings, Source,
 };
 
 /// The least that a file must say.
@@ -97,7 +97,8 @@ fn a_file_that_says_the_least_has_the_defaults() {
     assert_eq!(settings.folder, Path::new("/etc/outrigger"));
     assert_eq!(addresses(&settings), ["0.0.0.0:9080"]);
     let path = PathBuf::from("/etc/outrigger/apisix.yaml");
-    assert_eq!(settings.source, Source::Yaml { path });
+    let format = Format::Yaml;
+    assert_eq!(settings.source, Source::File { path, format });
     assert_eq!(settings.router, Router::HostUri);
     assert!(settings.trusted_addresses.is_empty());
     assert!(!settings.show_upstream_status && settings.server_tokens);
@@ -597,7 +598,12 @@ fn resources_come_from_a_store_or_from_apisix_yaml() {
         assert_eq!(source(text), Source::Store, "{text}");
     }
     let path = PathBuf::from("/etc/outrigger/apisix.yaml");
-    assert_eq!(source(DEPLOYMENT), Source::Yaml { path });
+    let format = Format::Yaml;
+    assert_eq!(source(DEPLOYMENT), Source::File { path, format });
+    let path = PathBuf::from("/etc/outrigger/apisix.json");
+    let format = Format::Json;
+    let json = "deployment: {role: data_plane, role_data_plane: {config_provider: json}}";
+    assert_eq!(source(json), Source::File { path, format });
     let instead = "use `role: traditional`, with an Admin API and a store of its own; or \
                    `role: data_plane` and `role_data_plane: {config_provider: yaml}`, and \
                    write the resources into apisix.yaml beside this file";

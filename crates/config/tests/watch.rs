@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use outrigger_config::{Change, Watch};
+use outrigger_config::{Change, Format, Watch};
 use outrigger_model::Kind;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -19,7 +19,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
-        let watch = Watch::new(folder.path().join("apisix.yaml"), |_| None);
+        let watch = Watch::new(folder.path().join("apisix.yaml"), Format::Yaml, |_| None);
         Self { folder, watch }
     }
 
@@ -199,4 +199,28 @@ async fn what_is_no_text_is_reported() {
         scene.next().await,
         "FILE: cannot be read: stream did not contain valid UTF-8"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_json_file_is_told_of_when_it_is_whole() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("apisix.json");
+    fs::write(
+        &path,
+        r#"{"routes": [{"id": "a", "uri": "/a", "plugins": {}}]}"#,
+    )
+    .expect("written");
+    let watch = Watch::new(&path, Format::Json, |_| None);
+    let mut scene = Scene { folder, watch };
+    assert_eq!(scene.next().await, "routes a");
+    scene.write("apisix.json", r#"{"routes": [{"id": "b", "uri""#);
+    assert!(
+        scene.watch.look_now().is_none(),
+        "it may be written further"
+    );
+    scene.write(
+        "apisix.json",
+        r#"{"routes": [{"id": "b", "uri": "/", "plugins": {}}]}"#,
+    );
+    assert_eq!(scene.next().await, "routes b");
 }

@@ -36,7 +36,7 @@ pub(crate) fn check(config: &Path) -> Result<(), Failure> {
     }
     let registry = plugins.registry(&settings, &runners);
     let live = Live::new(registry, mode(settings.router), &metrics)?;
-    let SourceSettings::Yaml { path } = &settings.source else {
+    let SourceSettings::File { path, .. } = &settings.source else {
         // The store may be a running gateway's, which lets nobody else in.
         return Ok(());
     };

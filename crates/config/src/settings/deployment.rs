@@ -1,15 +1,17 @@
 //! The section `deployment`: where resources come from, and who changes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outrigger_model::read::{At, Object};
 
 use super::Source;
 use super::admin::{self, AdminApi};
 use super::foreign::{self, Notes};
+use crate::apisix_yaml::Format;
 
-/// The file beside `config.yaml` that holds the resources.
-const RESOURCES: &str = "apisix.yaml";
+/// The files beside `config.yaml` that hold the resources.
+const YAML_FILE: &str = "apisix.yaml";
+const JSON_FILE: &str = "apisix.json";
 
 const ROLES: [&str; 4] = ["traditional", "control_plane", "data_plane", "standalone"];
 const PROVIDERS: [&str; 5] = ["control_plane", "etcd", "json", "xds", "yaml"];
@@ -81,12 +83,8 @@ fn traditional(section: &Object<'_>, notes: &Notes) -> Option<Deployment> {
 fn data_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     foreign::sort_out(section, foreign::DATA_PLANE, notes);
     match provider(section, "role_data_plane") {
-        Some("yaml") => Some(Deployment {
-            source: Source::Yaml {
-                path: folder.join(RESOURCES),
-            },
-            admin: None,
-        }),
+        Some("yaml") => Some(file(folder.join(YAML_FILE), Format::Yaml)),
+        Some("json") => Some(file(folder.join(JSON_FILE), Format::Json)),
         Some(provider) => {
             let message = format!("the provider {provider:?} is not available yet: {INSTEAD}");
             fault(section, "role_data_plane", message);
@@ -100,6 +98,13 @@ fn data_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Depl
             );
             None
         }
+    }
+}
+
+fn file(path: PathBuf, format: Format) -> Deployment {
+    Deployment {
+        source: Source::File { path, format },
+        admin: None,
     }
 }
 

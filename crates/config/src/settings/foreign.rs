@@ -12,7 +12,7 @@ use outrigger_model::PropertyPath;
 use outrigger_model::read::{At, Object};
 use serde_json::Value;
 
-use crate::yaml::Marks;
+use crate::tree::Marks;
 
 /// What was accepted and has no effect.
 #[derive(Default)]

@@ -30,6 +30,7 @@ use outrigger_model::{Cidr, Trust};
 use serde_json::{Map, Value};
 
 use self::foreign::Notes;
+use crate::apisix_yaml::Format;
 use crate::env::{Env, substitute};
 use crate::report::{Problem, Report};
 use crate::watch::read_file;
@@ -108,9 +109,11 @@ pub enum Source {
     /// The embedded store in [`Settings::data_dir`].
     Store,
     /// A file that is watched.
-    Yaml {
-        /// Its path: `apisix.yaml` beside `config.yaml`.
+    File {
+        /// Its path: `apisix.yaml` or `apisix.json` beside `config.yaml`.
         path: PathBuf,
+        /// How it is written.
+        format: Format,
     },
 }
 

@@ -1,9 +1,9 @@
-//! `apisix.yaml` as the source: a file that does not hold as a whole is not applied.
+//! `apisix.yaml` or `apisix.json` as the source: a file that does not hold as a whole is not applied.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use outrigger_config::{Document, Report, Watch};
+use outrigger_config::{Document, Format, Report, Watch};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Resources;
@@ -14,6 +14,7 @@ use super::{Live, Rebuild, env};
 
 /// A file that is watched.
 pub(crate) struct FileSource {
+    file: PathBuf,
     watch: Watch,
     live: Arc<Live>,
     /// What was read last and makes sense by itself.
@@ -31,9 +32,10 @@ impl FileSource {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) async fn open(file: &Path, live: Arc<Live>) -> Result<Self, Report> {
+    pub(super) async fn open(file: &Path, format: Format, live: Arc<Live>) -> Result<Self, Report> {
         let mut source = FileSource {
-            watch: Watch::new(file, env),
+            file: file.to_owned(),
+            watch: Watch::new(file, format, env),
             live,
             latest: None,
             applied: None,
@@ -144,6 +146,7 @@ impl FileSource {
         let written = Arc::new(read.0.inventory(revision));
         let routes = self.live.put(compiled, Some(written));
         self.applied = Some(read);
-        tracing::info!("apisix.yaml: {routes} routes applied");
+        let name = self.file.file_name().unwrap_or_default().display();
+        tracing::info!("{name}: {routes} routes applied");
     }
 }

@@ -33,7 +33,9 @@ impl Source {
     /// What is wrong with it; there is nothing to go on with then.
     pub(crate) async fn open(settings: &Settings, live: Arc<Live>) -> Result<Self, Failure> {
         Ok(match &settings.source {
-            SourceSettings::Yaml { path } => Self::File(file::FileSource::open(path, live).await?),
+            SourceSettings::File { path, format } => {
+                Self::File(file::FileSource::open(path, *format, live).await?)
+            }
             SourceSettings::Store => Self::Store(store::StoreSource::open(
                 embedded(&settings.data_dir).await?,
                 live,

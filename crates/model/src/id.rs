@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::limits;
 use crate::read::At;
@@ -12,8 +13,10 @@ use crate::read::At;
 ///
 /// Invariant: not empty, at most [`limits::ID_LEN`] bytes, of these characters only;
 /// or [made up](Id::of_entry) for an entry without one, or of two, for a credential.
+///
+/// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(String);
+pub struct Id(Arc<str>);
 
 /// A text is no [`Id`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,13 +30,13 @@ impl Id {
     /// The id that APISIX gives to an entry of `apisix.yaml` without one: its
     /// kind and its number, counted from 1, as in `routes#2`. No text reads as it.
     pub fn of_entry(kind: Kind, index: usize) -> Self {
-        Self(format!("{}#{}", kind.plural(), index + 1))
+        Self(format!("{}#{}", kind.plural(), index + 1).into())
     }
 
     /// What a credential is called among those of all consumers, as in
     /// `jack/credentials/one`. No text reads as it.
     pub(crate) fn of_credential(consumer: &Self, id: &Self) -> Self {
-        Self(format!("{consumer}/credentials/{id}"))
+        Self(format!("{consumer}/credentials/{id}").into())
     }
 
     /// The id as text.
@@ -60,7 +63,7 @@ impl FromStr for Id {
         if text.is_empty() || text.len() > limits::ID_LEN || !text.bytes().all(allowed) {
             return Err(NotAnId);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! All resources of one configuration, and what they say of each other.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -13,24 +14,27 @@ use crate::{
 /// All resources of one configuration.
 ///
 /// Ids and references are checked by [`Resources::check_references`] alone.
+///
+/// Resources are shared: one that is the same object in two configurations has not
+/// changed between them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resources {
     /// The routes.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
     /// The services.
-    pub services: Vec<Service>,
+    pub services: Vec<Arc<Service>>,
     /// The upstreams; each with an id.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<Arc<Upstream>>,
     /// Plugins that several routes share.
-    pub plugin_configs: Vec<PluginConfig>,
+    pub plugin_configs: Vec<Arc<PluginConfig>>,
     /// Plugins for all requests.
-    pub global_rules: Vec<GlobalRule>,
+    pub global_rules: Vec<Arc<GlobalRule>>,
     /// Those who make requests.
-    pub consumers: Vec<Consumer>,
+    pub consumers: Vec<Arc<Consumer>>,
     /// What they are known by, where that is not their own; in `consumers`, too.
-    pub credentials: Vec<Credential>,
+    pub credentials: Vec<Arc<Credential>>,
     /// Plugins that several consumers share.
-    pub consumer_groups: Vec<ConsumerGroup>,
+    pub consumer_groups: Vec<Arc<ConsumerGroup>>,
 }
 
 impl Resources {
@@ -73,14 +77,14 @@ impl Resources {
             read_all(at, Kind::ConsumerGroup, ConsumerGroup::read)
         });
         Self {
-            routes: routes.unwrap_or_default(),
-            services: services.unwrap_or_default(),
-            upstreams: upstreams.unwrap_or_default(),
-            plugin_configs: plugin_configs.unwrap_or_default(),
-            global_rules: global_rules.unwrap_or_default(),
+            routes: shared(routes),
+            services: shared(services),
+            upstreams: shared(upstreams),
+            plugin_configs: shared(plugin_configs),
+            global_rules: shared(global_rules),
             consumers,
             credentials,
-            consumer_groups: groups.unwrap_or_default(),
+            consumer_groups: shared(groups),
         }
     }
 
@@ -159,13 +163,18 @@ fn read_all<T>(
     Some(made.collect())
 }
 
+fn shared<T>(all: Option<Vec<T>>) -> Vec<Arc<T>> {
+    let all = all.unwrap_or_default().into_iter();
+    all.map(Arc::new).collect()
+}
+
 /// What is `Ok` and what is `Err`, each in its order.
-fn apart<A, B>(all: Vec<Result<A, B>>) -> (Vec<A>, Vec<B>) {
+fn apart<A, B>(all: Vec<Result<A, B>>) -> (Vec<Arc<A>>, Vec<Arc<B>>) {
     let (mut these, mut those) = (Vec::new(), Vec::new());
     for one in all {
         match one {
-            Ok(one) => these.push(one),
-            Err(one) => those.push(one),
+            Ok(one) => these.push(Arc::new(one)),
+            Err(one) => those.push(Arc::new(one)),
         }
     }
     (these, those)

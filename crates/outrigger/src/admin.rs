@@ -146,15 +146,7 @@ struct Running {
 
 impl api::Gateway for Running {
     fn try_out(&self, next: &Inventory, key: &ResourceKey) -> Result<(), String> {
-        let compiled = source::compile(&self.live, next, None);
-        let compiled = compiled.map_err(|error| error.to_string())?;
-        // The resource itself may stand while another falls: of two consumers
-        // with one key it is the later.
-        match compiled.broken(&self.live, Some(key)).next() {
-            Some((culprit, why)) if culprit == key => Err(why.clone()),
-            Some((culprit, why)) => Err(format!("{culprit}: {why}")),
-            None => Ok(()),
-        }
+        source::try_out(&self.live, next, key)
     }
 
     fn applied(&self, revision: u64) -> Answer<'_, ()> {

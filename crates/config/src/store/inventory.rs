@@ -66,6 +66,15 @@ impl Inventory {
         self.revision
     }
 
+    /// Whether both hold the same objects under the same keys, whatever their
+    /// revisions are.
+    pub fn has_the_documents_of(&self, other: &Self) -> bool {
+        let same = |((key, entry), (other_key, other)): ((&Key, &Entry), (&Key, &Entry))| {
+            Arc::ptr_eq(&entry.value, &other.value) && key == other_key
+        };
+        self.entries.len() == other.entries.len() && self.iter().zip(other.iter()).all(same)
+    }
+
     /// One resource.
     pub fn get(&self, key: &Key) -> Option<&Entry> {
         self.entries.get(key)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::limits;
 
@@ -12,8 +13,10 @@ use crate::limits;
 /// id: not empty, none of `/`, control characters and spaces in it; at most
 /// [`limits::KEY_LEN`] bytes. Ids of secrets alone have two segments, of which the
 /// first says who keeps them: `secrets/vault/1`.
+///
+/// Cheap to clone: many states of a store hold the same keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(String);
+pub struct Key(Arc<str>);
 
 /// The collection whose ids have two segments.
 const SECRETS: &str = "secrets";
@@ -87,7 +90,7 @@ impl FromStr for Key {
         if !is_good || text.len() > limits::KEY_LEN || !text.split('/').all(good) {
             return Err(NotAKey);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! From documents to resources of the model.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use outrigger_model::{
     Consumer, ConsumerGroup, Credential, Faults, GlobalRule, Kind, PluginConfig, Resources, Route,
@@ -8,7 +9,7 @@ use outrigger_model::{
 };
 use serde_json::Value;
 
-use super::{Entry, Inventory, Key};
+use super::{Inventory, Key};
 
 /// What becomes of an inventory's documents.
 #[derive(Debug)]
@@ -16,64 +17,133 @@ pub struct Reading {
     /// Those that mean something.
     pub resources: Resources,
     /// Those that mean nothing, with what is wrong with them.
-    pub refused: Vec<(Key, Faults)>,
+    pub refused: Vec<(Key, Arc<Faults>)>,
 }
 
-/// Reads all documents but those `without`. Each stands for itself: what others
-/// share a store with writes wrong must not stop what is right. References are not
-/// checked.
-///
-/// Kinds that the model has no type for are passed over.
-pub fn read(inventory: &Inventory, without: &HashSet<Key>) -> Reading {
-    let mut reading = Reading {
-        resources: Resources::default(),
-        refused: Vec::new(),
-    };
-    for kind in Kind::ALL {
-        let documents: Vec<_> = match kind {
-            Kind::Credential => credentials(inventory).collect(),
-            _ => inventory.collection(kind.plural()).collect(),
+/// Reads inventories one after the other: a document that is the same object as in the
+/// one before is not read again, and makes the same resource.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// What was read last, by keys.
+    known: Vec<Known>,
+}
+
+/// A document, and what it means.
+#[derive(Debug)]
+struct Known {
+    key: Key,
+    document: Arc<Value>,
+    meaning: Result<Meaning, Arc<Faults>>,
+}
+
+#[derive(Debug)]
+enum Meaning {
+    Route(Arc<Route>),
+    Service(Arc<Service>),
+    Upstream(Arc<Upstream>),
+    PluginConfig(Arc<PluginConfig>),
+    GlobalRule(Arc<GlobalRule>),
+    Consumer(Arc<Consumer>),
+    Credential(Arc<Credential>),
+    ConsumerGroup(Arc<ConsumerGroup>),
+    /// The model has no type for it.
+    Nothing,
+}
+
+impl Reader {
+    /// Reads all documents but those `without`. Each stands for itself: what others
+    /// share a store with writes wrong must not stop what is right. References are not
+    /// checked.
+    ///
+    /// Kinds that the model has no type for are passed over.
+    pub fn read(&mut self, inventory: &Inventory, without: &HashSet<Key>) -> Reading {
+        let mut reading = Reading {
+            resources: Resources::default(),
+            refused: Vec::new(),
         };
-        for (key, entry) in documents {
-            if without.contains(key) {
-                continue;
+        // Both come in the order of keys.
+        let mut known = std::mem::take(&mut self.known).into_iter().peekable();
+        for (key, entry) in inventory.iter() {
+            let same = loop {
+                match known.next_if(|known| known.key == *key) {
+                    Some(same) => break Some(same),
+                    None if known.next_if(|known| known.key < *key).is_none() => break None,
+                    None => {}
+                }
+            };
+            let same = same.filter(|known| Arc::ptr_eq(&known.document, &entry.value));
+            let read = same.unwrap_or_else(|| Known::of(key, &entry.value));
+            if !without.contains(key) {
+                reading.add(&read);
             }
-            if let Err(faults) = read_one(kind, key, &entry.value, &mut reading.resources) {
-                reading.refused.push((key.clone(), faults));
-            }
+            self.known.push(read);
+        }
+        reading
+    }
+}
+
+impl Known {
+    fn of(key: &Key, document: &Arc<Value>) -> Self {
+        Self {
+            key: key.clone(),
+            document: Arc::clone(document),
+            meaning: meaning(key, document).map_err(Arc::new),
         }
     }
-    reading
 }
 
-/// Those of all consumers.
-fn credentials(inventory: &Inventory) -> impl Iterator<Item = (&Key, &Entry)> {
-    let below = inventory.below(&Key::prefix_of(Kind::Consumer.plural()));
-    below.filter(|(key, _)| key.kind() == "credentials")
+impl Reading {
+    fn add(&mut self, known: &Known) {
+        let into = &mut self.resources;
+        match &known.meaning {
+            Ok(Meaning::Route(it)) => into.routes.push(Arc::clone(it)),
+            Ok(Meaning::Service(it)) => into.services.push(Arc::clone(it)),
+            Ok(Meaning::Upstream(it)) => into.upstreams.push(Arc::clone(it)),
+            Ok(Meaning::PluginConfig(it)) => into.plugin_configs.push(Arc::clone(it)),
+            Ok(Meaning::GlobalRule(it)) => into.global_rules.push(Arc::clone(it)),
+            Ok(Meaning::Consumer(it)) => into.consumers.push(Arc::clone(it)),
+            Ok(Meaning::Credential(it)) => into.credentials.push(Arc::clone(it)),
+            Ok(Meaning::ConsumerGroup(it)) => into.consumer_groups.push(Arc::clone(it)),
+            Ok(Meaning::Nothing) => {}
+            Err(faults) => self.refused.push((known.key.clone(), Arc::clone(faults))),
+        }
+    }
 }
 
-fn read_one(kind: Kind, key: &Key, value: &Value, into: &mut Resources) -> Result<(), Faults> {
-    match kind {
-        Kind::Route => into.routes.push(Route::from_json(value)?),
-        Kind::Service => into.services.push(Service::from_json(value)?),
-        Kind::Upstream => into.upstreams.push(Upstream::from_json(value)?),
-        Kind::PluginConfig => into.plugin_configs.push(PluginConfig::from_json(value)?),
-        Kind::GlobalRule => into.global_rules.push(GlobalRule::from_json(value)?),
-        Kind::Consumer => into.consumers.push(Consumer::from_json(value)?),
+fn meaning(key: &Key, document: &Value) -> Result<Meaning, Faults> {
+    let Some(kind) = kind_of(key) else {
+        return Ok(Meaning::Nothing);
+    };
+    Ok(match kind {
+        Kind::Route => Meaning::Route(Route::from_json(document)?.into()),
+        Kind::Service => Meaning::Service(Service::from_json(document)?.into()),
+        Kind::Upstream => Meaning::Upstream(Upstream::from_json(document)?.into()),
+        Kind::PluginConfig => Meaning::PluginConfig(PluginConfig::from_json(document)?.into()),
+        Kind::GlobalRule => Meaning::GlobalRule(GlobalRule::from_json(document)?.into()),
+        Kind::Consumer => Meaning::Consumer(Consumer::from_json(document)?.into()),
         Kind::Credential => {
             let below = Key::prefix_of(kind.plural());
-            let key = key.as_str().strip_prefix(&below).unwrap_or_default();
-            into.credentials.push(Credential::from_json(value, key)?);
+            let name = key.as_str().strip_prefix(&below).unwrap_or_default();
+            Meaning::Credential(Credential::from_json(document, name)?.into())
         }
-        Kind::ConsumerGroup => into.consumer_groups.push(ConsumerGroup::from_json(value)?),
+        Kind::ConsumerGroup => Meaning::ConsumerGroup(ConsumerGroup::from_json(document)?.into()),
+    })
+}
+
+fn kind_of(key: &Key) -> Option<Kind> {
+    let collection = key.collection();
+    if collection.contains('/') {
+        // The only ones that are below a resource are a consumer's.
+        let of_consumer = collection.starts_with(&Key::prefix_of(Kind::Consumer.plural()));
+        return (of_consumer && key.kind() == "credentials").then_some(Kind::Credential);
     }
-    Ok(())
+    // A credential is no entry of a collection of its own.
+    let mut kinds = Kind::ALL.into_iter().filter(|it| *it != Kind::Credential);
+    kinds.find(|kind| kind.plural() == collection)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
@@ -100,7 +170,7 @@ mod tests {
         ];
         let documents = documents.map(|(text, value)| (key(text), Arc::new(value)));
         let inventory = Inventory::of_revision(1, documents);
-        let reading = read(&inventory, &HashSet::from([key("routes/c")]));
+        let reading = Reader::default().read(&inventory, &HashSet::from([key("routes/c")]));
         let resources = &reading.resources;
         assert_eq!((resources.routes.len(), resources.upstreams.len()), (1, 1));
         assert_eq!(resources.consumers.len(), 1);
@@ -112,6 +182,38 @@ mod tests {
             .iter()
             .map(|(key, _)| key.as_str())
             .collect();
-        assert_eq!(refused, ["routes/b", "consumers/jack/credentials/c2"]);
+        assert_eq!(refused, ["consumers/jack/credentials/c2", "routes/b"]);
+    }
+
+    #[test]
+    fn only_what_has_changed_is_read_again() {
+        let key = |id: &str| Key::new("routes", id).unwrap();
+        let document = |id: &str| Arc::new(json!({"id": id, "uri": "/", "plugins": {}}));
+        let documents: Vec<_> = ["b", "c", "d"].map(|id| (key(id), document(id))).into();
+        let all = HashSet::new();
+        let mut reader = Reader::default();
+        let mut read = |documents: &[(Key, Arc<Value>)]| {
+            let inventory = Inventory::of_revision(1, documents.iter().cloned());
+            reader.read(&inventory, &all).resources.routes
+        };
+        let before = read(&documents);
+
+        // One comes before all, one changes, one goes, and one comes after all.
+        let mut documents = documents;
+        documents[1].1 = document("c");
+        documents.remove(0);
+        documents.extend(["a", "e"].map(|id| (key(id), document(id))));
+        let after = read(&documents);
+        let kept: Vec<_> = after
+            .iter()
+            .map(|route| {
+                (
+                    route.id.as_str(),
+                    before.iter().any(|it| Arc::ptr_eq(it, route)),
+                )
+            })
+            .collect();
+        let expected = [("a", false), ("c", false), ("d", true), ("e", false)];
+        assert_eq!(kept, expected);
     }
 }

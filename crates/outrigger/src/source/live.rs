@@ -1,11 +1,11 @@
 //! What requests run on now, and how it is replaced.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use outrigger_admin::Catalogue;
-use outrigger_config::store::{Inventory, Key};
+use outrigger_config::store::{Inventory, Key, Reader};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
@@ -13,6 +13,7 @@ use outrigger_model::{Invalid, Resources};
 use outrigger_telemetry::metrics::Metrics;
 use tokio::sync::watch;
 
+use super::store::Compiled;
 use crate::Failure;
 use crate::admin;
 
@@ -28,6 +29,19 @@ pub(crate) struct Live {
     resources: watch::Sender<Arc<Inventory>>,
     /// The resources among them that requests do not run on because they do not hold.
     left_out: ArcSwap<HashSet<Key>>,
+    /// What the store's documents meant when they were last read. Only the control
+    /// thread comes here.
+    reader: Mutex<Reader>,
+    trial: Mutex<Option<Trial>>,
+}
+
+/// A change that was tried out and may be about to come.
+struct Trial {
+    /// What the change would make of the resources.
+    inventory: Inventory,
+    /// What requests ran on meanwhile.
+    base: Arc<Snapshot>,
+    compiled: Compiled,
 }
 
 /// Plugins, ready to be used.
@@ -58,6 +72,8 @@ impl Live {
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
             resources: watch::Sender::default(),
             left_out: ArcSwap::default(),
+            reader: Mutex::default(),
+            trial: Mutex::default(),
         }))
     }
 
@@ -77,6 +93,8 @@ impl Live {
 
     /// From now on these are the plugins.
     pub(crate) fn adopt(&self, plugins: Adoptable) {
+        // It was compiled for other plugins.
+        *lock(&self.trial) = None;
         self.registry.store(plugins.registry);
         self.catalogue.store(plugins.catalogue);
     }
@@ -124,6 +142,30 @@ impl Live {
         routes
     }
 
+    /// Reads documents of the store, of which most were there the last time.
+    pub(super) fn reader(&self) -> MutexGuard<'_, Reader> {
+        lock(&self.reader)
+    }
+
+    /// Keeps what a change was compiled to until it is made, or another is tried out.
+    pub(super) fn keep_trial(&self, inventory: &Inventory, compiled: Compiled) {
+        let trial = Trial {
+            inventory: inventory.clone(),
+            base: self.snapshot.load_full(),
+            compiled,
+        };
+        *lock(&self.trial) = Some(trial);
+    }
+
+    /// What `inventory` was compiled to when it was tried out, if nothing else has come
+    /// in between.
+    pub(super) fn take_trial(&self, inventory: &Inventory) -> Option<Compiled> {
+        let trial = lock(&self.trial).take()?;
+        let is_still_right = Arc::ptr_eq(&trial.base, &self.snapshot.load())
+            && trial.inventory.has_the_documents_of(inventory);
+        is_still_right.then_some(trial.compiled)
+    }
+
     /// Those of the resources that requests do not run on because they do not hold.
     pub(crate) fn left_out(&self) -> Arc<HashSet<Key>> {
         self.left_out.load_full()
@@ -138,4 +180,8 @@ impl Live {
     pub(crate) fn refused(&self) {
         self.metrics.config_refused();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Failure;
 
 pub(crate) use live::Live;
-pub(crate) use store::compile;
+pub(crate) use store::try_out;
 
 /// Where resources come from.
 pub(crate) enum Source {

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use outrigger_config::store::{self, Inventory, Key, Store};
+use outrigger_config::store::{Inventory, Key, Store};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Invalid;
@@ -66,7 +66,10 @@ impl StoreSource {
     }
 
     fn apply(&self, inventory: Arc<Inventory>) -> Result<(), Failure> {
-        let compiled = compile(&self.live, &inventory, None)?;
+        let compiled = match self.live.take_trial(&inventory) {
+            Some(compiled) => compiled,
+            None => compile(&self.live, &inventory, None)?,
+        };
         for (key, why) in &compiled.left_out {
             tracing::error!("{key} is left out: {why}");
         }
@@ -100,7 +103,7 @@ impl StoreSource {
 }
 
 /// What holds of an inventory, compiled.
-pub(crate) struct Compiled {
+pub(super) struct Compiled {
     snapshot: Snapshot,
     /// What does not hold, and why.
     left_out: Vec<(Key, String)>,
@@ -108,22 +111,38 @@ pub(crate) struct Compiled {
 
 impl Compiled {
     /// What does not hold: `written`, and everything that held until now.
-    pub(crate) fn broken(
-        &self,
-        live: &Live,
-        written: Option<&Key>,
-    ) -> impl Iterator<Item = &(Key, String)> {
+    fn broken(&self, live: &Live, written: Option<&Key>) -> impl Iterator<Item = &(Key, String)> {
         let known = live.left_out();
         let left_out = self.left_out.iter();
         left_out.filter(move |(key, _)| Some(key) == written || !known.contains(key))
     }
 }
 
+/// Whether requests could run on `next`, which differs from what they run on in the
+/// resource `key`. If they could, and `next` comes to be, it takes effect at once.
+///
+/// # Errors
+/// What would not hold that holds now.
+pub(crate) fn try_out(live: &Live, next: &Inventory, key: &Key) -> Result<(), String> {
+    let compiled = compile(live, next, None).map_err(|error| error.to_string())?;
+    // The resource itself may stand while another falls: of two consumers
+    // with one key it is the later.
+    if let Some((culprit, why)) = compiled.broken(live, Some(key)).next() {
+        return Err(if culprit == key {
+            why.clone()
+        } else {
+            format!("{culprit}: {why}")
+        });
+    }
+    live.keep_trial(next, compiled);
+    Ok(())
+}
+
 /// Compiles what holds of an inventory, for `plugins` or else the present ones.
 ///
 /// # Errors
 /// Its resources do not hold together, and none of them is to blame.
-pub(crate) fn compile(
+fn compile(
     live: &Live,
     inventory: &Inventory,
     plugins: Option<&Adoptable>,
@@ -131,7 +150,7 @@ pub(crate) fn compile(
     let mut without = HashSet::new();
     let mut left_out = Vec::new();
     loop {
-        let reading = store::read(inventory, &without);
+        let reading = live.reader().read(inventory, &without);
         if without.is_empty() {
             let refused = reading.refused.into_iter();
             left_out.extend(refused.map(|(key, faults)| (key, faults.to_string())));

@@ -2,7 +2,7 @@
 //! there are enough of them or when they have waited long enough.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use outrigger_engine::access_log::Format;
@@ -23,14 +23,21 @@ pub struct AccessLog {
     pub buffer: usize,
 }
 
-/// The lines of one worker.
+impl AccessLog {
+    /// Whether both are the same log: clones of one are.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.format, &other.format) && self.buffer == other.buffer
+    }
+}
+
+/// The lines of one worker. Dropped, it hands over what there is.
 pub(crate) struct Lines {
     log: AccessLog,
     wants_response_headers: bool,
     text: RefCell<Vec<u8>>,
     count: Cell<u64>,
     /// Told of the first line of a batch.
-    begun: Notify,
+    begun: Rc<Notify>,
 }
 
 impl Lines {
@@ -40,11 +47,16 @@ impl Lines {
             wants_response_headers: log.format.wants_response_headers(),
             text: RefCell::default(),
             count: Cell::new(0),
-            begun: Notify::new(),
+            begun: Rc::default(),
             log,
         });
-        tokio::task::spawn_local(flush(Rc::clone(&lines)));
+        tokio::task::spawn_local(flush(Rc::downgrade(&lines), Rc::clone(&lines.begun)));
         lines
+    }
+
+    /// Whether they are for this log.
+    pub(crate) fn are_of(&self, log: &AccessLog) -> bool {
+        self.log.is_same(log)
     }
 
     pub(crate) fn wants_response_headers(&self) -> bool {
@@ -78,10 +90,22 @@ impl Lines {
     }
 }
 
-async fn flush(lines: Rc<Lines>) {
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.hand_over();
+        // Whoever looks after their waiting sees that there is nothing left to.
+        self.begun.notify_one();
+    }
+}
+
+async fn flush(lines: Weak<Lines>, begun: Rc<Notify>) {
     loop {
-        lines.begun.notified().await;
+        begun.notified().await;
+        if lines.strong_count() == 0 {
+            return;
+        }
         tokio::time::sleep(ACCESS_LOG_FLUSH).await;
+        let Some(lines) = lines.upgrade() else { return };
         lines.hand_over();
     }
 }

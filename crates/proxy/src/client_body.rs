@@ -17,7 +17,7 @@ use outrigger_engine::response::Refusal;
 use tokio::time::Sleep;
 
 use crate::client_stream::Unread;
-use crate::server::Settings;
+use crate::settings::Settings;
 
 /// Counts the bytes of a body; shared with the body itself.
 #[derive(Default)]

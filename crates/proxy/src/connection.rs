@@ -1,10 +1,12 @@
 //! One client connection: requests come one after the other, each answered by
 //! the handler, until either side ends it.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,25 +17,48 @@ use crate::client_stream::{ClientStream, Unread};
 use crate::finish::Outgoing;
 use crate::handler::{self, Seen};
 use crate::head_limit::{HeadLimit, Limits};
+use crate::settings::Settings;
+use crate::terms::Terms;
 use crate::worker::Worker;
 
-pub(crate) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    local: SocketAddr,
-    worker: Rc<Worker>,
-) {
+/// How a connection has come.
+pub(crate) struct Arrival {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// Set once its address is not listened on any more.
+    pub(crate) closed: Rc<Cell<bool>>,
+}
+
+/// What a connection has begun with.
+pub(crate) struct Accepted {
+    edition: u64,
+    closed: Rc<Cell<bool>>,
+}
+
+impl Accepted {
+    /// Whether a connection would not begin like this any more by `newest`. It
+    /// ends after a response then, which tells the client: to close it while it is
+    /// idle could lose a request that is on its way.
+    pub(crate) fn is_outdated(&self, newest: &Terms) -> bool {
+        self.edition != newest.edition || self.closed.get()
+    }
+}
+
+pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, worker: Rc<Worker>) {
+    let Arrival {
+        peer,
+        local,
+        closed,
+    } = arrival;
     let number = worker.number_connection();
     let _counted = worker.metrics.connected();
-    let trusted = worker
-        .settings
-        .trusted
-        .iter()
-        .any(|range| range.contains(peer.ip()));
+    let (settings, accepted) = begin(&worker, closed);
+    let settings = &settings.connections;
+    let mut trusted = settings.trusted.iter();
+    let trusted = trusted.any(|range| range.contains(peer.ip()));
     let client = Client::new(peer, local, "http", number, trusted);
-    let client = Rc::new(client.told_by(worker.settings.real_ip.as_ref()));
+    let client = Rc::new(client.told_by(settings.real_ip.as_ref()));
     let mut member = worker.drain.join(number);
-    let settings = &worker.settings;
     let mut head_limit = HeadLimit::new(Limits {
         head: settings.head_timeout,
         idle: settings.idle_timeout,
@@ -58,6 +83,7 @@ pub(crate) async fn serve(
     let service = service_fn(|request| {
         let (client, worker) = (Rc::clone(&client), Rc::clone(&worker));
         let seen = Seen {
+            arrival: &accepted,
             unread: &unread,
             ambiguous: &ambiguous,
         };
@@ -84,6 +110,13 @@ pub(crate) async fn serve(
         // told so.
         tracing::debug!(%peer, %error, "a client connection ended early");
     }
+}
+
+/// The settings of a connection, which keeps nothing else of its first terms.
+fn begin(worker: &Worker, closed: Rc<Cell<bool>>) -> (Arc<Settings>, Accepted) {
+    let terms = worker.terms();
+    let edition = terms.edition;
+    (Arc::clone(&terms.settings), Accepted { edition, closed })
 }
 
 /// The least that the HTTP library takes for its buffer.

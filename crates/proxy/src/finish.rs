@@ -24,6 +24,7 @@ use outrigger_engine::vars::Scope;
 
 use crate::handler::head_length;
 use crate::sent::Sent;
+use crate::terms::Terms;
 use crate::trace;
 use crate::worker::Worker;
 
@@ -31,6 +32,8 @@ use crate::worker::Worker;
 pub(crate) struct Outgoing {
     client: Rc<Client>,
     worker: Rc<Worker>,
+    /// What the present request is served by, or the one before was.
+    terms: RefCell<Rc<Terms>>,
     sent: Sent,
     stage: Cell<Stage>,
     /// Some in the stages `Body` and `Flush`.
@@ -65,6 +68,7 @@ impl Outgoing {
     pub(crate) fn new(client: Rc<Client>, worker: Rc<Worker>) -> Self {
         let outgoing = Outgoing {
             client,
+            terms: RefCell::new(worker.terms()),
             worker,
             sent: Sent::default(),
             stage: Cell::default(),
@@ -77,7 +81,12 @@ impl Outgoing {
 
     /// Whether somebody wants to hear of the end of every request.
     pub(crate) fn is_logged(&self) -> bool {
-        self.worker.access_log.is_some()
+        self.terms.borrow().access_log.is_some()
+    }
+
+    /// What the present request is served by.
+    pub(crate) fn terms(&self) -> Rc<Terms> {
+        Rc::clone(&self.terms.borrow())
     }
 
     fn reset(&self) {
@@ -136,7 +145,8 @@ impl Outgoing {
             Request::Served(exchange) => exchange.chains().any(Chain::logs),
             Request::Unserved(_) => false,
         };
-        let log = self.worker.access_log.as_ref();
+        let terms = self.terms();
+        let log = terms.access_log.as_ref();
         self.sent
             .watch(plugins || log.is_some_and(|log| log.wants_response_headers()));
         *self.unfinished.borrow_mut() = Some(Unfinished { request, status });
@@ -157,6 +167,7 @@ impl Outgoing {
     pub(crate) fn next(&self) -> impl Future<Output = ()> {
         poll_fn(|cx| {
             if self.stage.get() == Stage::Idle {
+                self.worker.refresh(&mut self.terms.borrow_mut());
                 self.reset();
                 return Poll::Ready(());
             }
@@ -189,7 +200,8 @@ impl Outgoing {
             time: SystemTime::now(),
         };
         self.reset();
-        let log = self.worker.access_log.as_deref();
+        let terms = self.terms();
+        let log = terms.access_log.as_deref();
         match request {
             Request::Served(mut exchange) => {
                 exchange.upstream.end(now);

@@ -17,8 +17,11 @@ use outrigger_engine::snapshot::MatchedRoute;
 
 use crate::client_body;
 use crate::client_stream::{Ambiguous, Unread};
+use crate::connection::Accepted;
 use crate::finish::{self, Outgoing, Underway};
 use crate::limits::DRAIN_PARTS;
+use crate::settings::Settings;
+use crate::terms::Terms;
 use crate::trace;
 use crate::upstream;
 use crate::worker::Worker;
@@ -38,12 +41,13 @@ pub(crate) async fn handle(
     outgoing: &Rc<Outgoing>,
 ) -> Result<http::Response<Body>, Infallible> {
     outgoing.next().await;
+    let terms = outgoing.terms();
     let serving = worker.metrics.request();
-    let mut response = match receive(request, client, &worker, seen) {
+    let mut response = match receive(request, client, &worker, &terms, seen) {
         Ok(exchange) => {
             let mut underway = Underway::new(exchange, outgoing);
             underway.timed = outgoing.is_logged();
-            let answer = answer(&mut underway, &worker).await;
+            let answer = answer(&mut underway, &worker, &terms).await;
             let mut response = answer.unwrap_or_else(|refusal| refusal.response());
             if seen.unread.get() && !drain(&mut underway, seen.unread) {
                 response.headers.insert(header::CONNECTION, CLOSE);
@@ -61,12 +65,15 @@ pub(crate) async fn handle(
         }
     };
     serving.answered(response.status.as_u16());
-    let server = if worker.settings.show_version {
+    let server = if terms.settings.show_version {
         SERVER_AND_VERSION
     } else {
         SERVER
     };
     response.headers.insert(header::SERVER, server);
+    if seen.arrival.is_outdated(&terms) {
+        response.headers.insert(header::CONNECTION, CLOSE);
+    }
     let mut answer = http::Response::new(response.body);
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
@@ -80,6 +87,7 @@ pub(crate) async fn handle(
 /// What is known of a request's bytes beside what the HTTP library tells.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
+    pub(crate) arrival: &'a Accepted,
     pub(crate) unread: &'a Unread,
     pub(crate) ambiguous: &'a Ambiguous,
 }
@@ -117,17 +125,18 @@ fn receive(
     request: Request<Incoming>,
     client: Rc<Client>,
     worker: &Worker,
+    terms: &Terms,
     seen: Seen<'_>,
 ) -> Result<Exchange, Box<Refused>> {
     let (mut head, incoming) = request.into_parts();
     seen.unread.set(!incoming.is_end_stream());
     client.requests.set(client.requests.get() + 1);
-    match check(&client, &mut head, incoming, worker, seen) {
+    match check(&client, &mut head, incoming, &terms.settings, seen) {
         Ok((checked, body, length)) => {
             let engine = Rc::clone(&worker.engine);
             let mut exchange = Exchange::of_checked(client, engine, head, checked, body);
             exchange.length = length;
-            if let Some(tracer) = &worker.tracer {
+            if let Some(tracer) = &terms.tracer {
                 trace::begin(tracer, &mut exchange);
             }
             Ok(exchange)
@@ -140,11 +149,11 @@ fn check(
     client: &Client,
     head: &mut request::Parts,
     incoming: Incoming,
-    worker: &Worker,
+    settings: &Settings,
     seen: Seen<'_>,
 ) -> Result<(Checked, Body, RequestLength), Refusal> {
-    let length = check_lines(head, worker.settings.max_line)?;
-    let (body, received) = client_body::receive(incoming, &worker.settings, seen.unread)?;
+    let length = check_lines(head, settings.max_line)?;
+    let (body, received) = client_body::receive(incoming, settings, seen.unread)?;
     if seen.ambiguous.get() && head.headers.contains_key(header::TRANSFER_ENCODING) {
         let both = "there are both Content-Length and Transfer-Encoding";
         return Err(Refusal::BadRequest(both.into()));
@@ -206,7 +215,11 @@ fn with_media_type(mut response: Response) -> Response {
     response
 }
 
-async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response, Refusal> {
+async fn answer(
+    exchange: &mut Exchange,
+    worker: &Worker,
+    terms: &Terms,
+) -> Result<Response, Refusal> {
     let snapshot = worker.current.get();
     exchange.route = MatchedRoute::find(&snapshot, exchange);
     exchange.snapshot = Some(Rc::clone(&snapshot));
@@ -214,7 +227,7 @@ async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response
     exchange.timed = exchange.timed || exchange.chains().any(look);
     // What the gateway refuses itself passes the plugins of the response phase
     // like any answer, so that a browser may read it, say.
-    let mut response = match ask(exchange, snapshot.global_rules(), worker).await {
+    let mut response = match ask(exchange, snapshot.global_rules(), terms).await {
         Ok(response) => response,
         Err(refusal) => refusal.response(),
     };
@@ -230,11 +243,7 @@ async fn answer(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response
 }
 
 /// The answer of the first plugin that has one, or of the upstream.
-async fn ask(
-    exchange: &mut Exchange,
-    rules: &[Chain],
-    worker: &Rc<Worker>,
-) -> Result<Response, Refusal> {
+async fn ask(exchange: &mut Exchange, rules: &[Chain], terms: &Terms) -> Result<Response, Refusal> {
     for rule in rules {
         if let Flow::Respond(response) = rule.request(exchange).await? {
             return Ok(with_media_type(response));
@@ -244,14 +253,14 @@ async fn ask(
     if let Flow::Respond(response) = request(exchange, &route.chain).await? {
         return Ok(with_media_type(response));
     }
-    let mut response = upstream::ask(exchange, &route, worker).await?;
+    let mut response = upstream::ask(exchange, &route, &terms.upstreams).await?;
     if exchange.timed {
         response.body = finish::timed(exchange, response.body);
     }
     for edit in exchange.response_edits.drain(..) {
         edit.apply(&mut response.headers);
     }
-    if worker.settings.show_upstream_status || response.status.is_server_error() {
+    if terms.settings.show_upstream_status || response.status.is_server_error() {
         let status = HeaderValue::from(response.status.as_u16());
         response.headers.insert(UPSTREAM_STATUS, status);
     }

@@ -21,11 +21,14 @@ pub mod limits;
 mod listener;
 mod sent;
 mod server;
+mod settings;
+mod terms;
 mod trace;
 mod upstream;
 mod worker;
 
 pub use access_log::AccessLog;
 pub use listener::BindError;
-pub use server::{Bound, Running, Settings};
+pub use server::{Bound, Change, Running};
+pub use settings::{ConnectionSettings, Fixed, Settings};
 pub use upstream::check_identity;

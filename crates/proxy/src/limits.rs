@@ -9,6 +9,16 @@ pub const LISTEN_BACKLOG: i32 = 1024;
 /// that the error is not met again at once.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a listener that is given up accepts what has begun: so long a client
+/// may take to complete a connection, one way and back.
+pub const RETIRE: Duration = Duration::from_secs(1);
+
+/// How long workers may take to hear of other settings before that is said.
+pub const HEAR: Duration = Duration::from_secs(5);
+
+/// How often a worker that stops looks whether its connections have ended.
+pub const DRAIN_POLL: Duration = Duration::from_millis(50);
+
 /// How often idle upstream connections are looked over.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 

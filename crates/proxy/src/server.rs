@@ -1,4 +1,4 @@
-//! The proxy as a whole: bind, start the workers, stop them.
+//! The proxy as a whole: bind, start the workers, tell them other settings, stop them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,65 +8,47 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use outrigger_engine::real_ip::RealIp;
 use outrigger_engine::snapshot::Snapshot;
-use outrigger_model::{Cidr, Trust};
-use outrigger_telemetry::metrics::Metrics;
-use outrigger_telemetry::trace::Tracer;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::access_log::AccessLog;
-use crate::listener::{self, BindError};
+use crate::limits::HEAR;
+use crate::listener::{self, BindError, Port};
+use crate::settings::{Fixed, Settings};
 use crate::upstream::Roots;
 use crate::worker;
 
-/// What the proxy needs to know; every duration is a limit.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Addresses to listen on; port 0 is chosen by the system.
-    pub listen: Vec<SocketAddr>,
-    /// Worker threads, at least 1.
-    pub workers: usize,
-    /// Peers whose `X-Forwarded-*` fields are believed.
-    pub trusted: Vec<Cidr>,
-    /// Proxies that are believed about their clients' addresses.
-    pub real_ip: Option<Arc<RealIp>>,
-    /// Longest request body in bytes; `None`: no limit.
-    pub max_body: Option<u64>,
-    /// Longest request head in bytes.
-    pub max_head: usize,
-    /// Longest line of a request head, its end not counted, in bytes.
-    pub max_line: usize,
-    /// For a request's head to come whole.
-    pub head_timeout: Duration,
-    /// Between two requests; zero: a connection serves but one.
-    pub idle_timeout: Duration,
-    /// Between two parts of a request's body.
-    pub body_timeout: Duration,
-    /// For a client to take the next part of a response.
-    pub send_timeout: Duration,
-    /// Whether every response tells the upstream's status, not only a failed one.
-    pub show_upstream_status: bool,
-    /// Whether the field `Server` tells the version.
-    pub show_version: bool,
-    /// Where clients and requests are counted.
-    pub metrics: Metrics,
-    /// What traces requests; none if nothing does.
-    pub tracer: Option<Tracer>,
-    /// The access log, if there is to be one.
-    pub access_log: Option<AccessLog>,
-    /// Who may vouch for upstreams whose certificates are verified.
-    pub upstream_trust: Trust,
-    /// Whether upstreams are told by name, before TLS begins, which host is meant.
-    pub upstream_sni: bool,
+/// What workers are told. Each takes it up by itself, between two requests.
+pub(crate) struct Orders {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) ports: Vec<Arc<Port>>,
+    pub(crate) roots: Arc<Roots>,
+    /// One permit from each worker that goes by these orders.
+    heard: Semaphore,
 }
 
-/// Listeners that nobody accepts from yet.
+impl Orders {
+    fn new(settings: Settings, ports: Vec<Arc<Port>>, before: Option<&Orders>) -> Self {
+        let known =
+            before.filter(|orders| orders.settings.upstream_trust == settings.upstream_trust);
+        let new = || Arc::new(Roots::new(settings.upstream_trust.clone()));
+        Orders {
+            roots: known.map_or_else(new, |orders| Arc::clone(&orders.roots)),
+            settings: Arc::new(settings),
+            ports,
+            heard: Semaphore::new(0),
+        }
+    }
+
+    /// A worker goes by them from now on.
+    pub(crate) fn heard(&self) {
+        self.heard.add_permits(1);
+    }
+}
+
+/// Addresses that are reserved; nobody can connect to them yet.
 pub struct Bound {
-    settings: Settings,
-    addresses: Vec<SocketAddr>,
-    /// For each worker, its listener of each address.
-    listeners: Vec<Vec<std::net::TcpListener>>,
+    fixed: Fixed,
+    orders: Orders,
 }
 
 impl Bound {
@@ -74,76 +56,94 @@ impl Bound {
     ///
     /// # Errors
     /// [`BindError`] names the address.
-    pub fn bind(settings: Settings) -> Result<Self, BindError> {
-        let mut addresses = Vec::new();
-        let mut listeners: Vec<Vec<std::net::TcpListener>> = Vec::new();
-        listeners.resize_with(settings.workers.max(1), Vec::new);
-        for address in &settings.listen {
-            for (worker, listener) in listener::bind(*address, listeners.len())?
-                .into_iter()
-                .enumerate()
-            {
-                if worker == 0 {
-                    let fail = |source| BindError {
-                        address: *address,
-                        source,
-                    };
-                    addresses.push(listener.local_addr().map_err(fail)?);
-                }
-                listeners[worker].push(listener);
-            }
-        }
+    pub fn bind(fixed: Fixed, settings: Settings) -> Result<Self, BindError> {
+        let workers = fixed.workers.max(1);
+        let ports = listener::bind(&settings.listen, workers, &[])?;
+        let orders = Orders::new(settings, ports, None);
         Ok(Bound {
-            settings,
-            addresses,
-            listeners,
+            fixed: Fixed { workers, ..fixed },
+            orders,
         })
     }
 
-    /// The addresses that are listened on, ports as they are.
-    #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// Starts the workers. Requests run on whatever `snapshot` holds when
-    /// they begin.
+    /// Starts the workers, which listen from then on. Requests run on whatever
+    /// `snapshot` holds when they begin.
     ///
     /// # Errors
     /// The system has no thread or runtime to give.
     pub fn start(self, snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Running> {
-        let (stop, stopping) = watch::channel(false);
-        let settings = Arc::new(self.settings);
+        let (orders, told) = watch::channel(Arc::new(self.orders));
         let connections = Arc::<AtomicU64>::default();
-        let roots = Arc::new(Roots::new(settings.upstream_trust.clone()));
-        let mut threads = Vec::new();
-        for (number, listeners) in self.listeners.into_iter().enumerate() {
+        let start = |number| {
             let worker = worker::Start {
-                settings: Arc::clone(&settings),
-                listeners,
+                number,
+                fixed: self.fixed.clone(),
                 snapshot: Arc::clone(snapshot),
-                roots: Arc::clone(&roots),
-                stopping: stopping.clone(),
+                orders: told.clone(),
                 connections: Arc::clone(&connections),
             };
-            threads.push(worker.spawn(number)?);
-        }
-        Ok(Running { stop, threads })
+            worker.spawn()
+        };
+        let threads = (0..self.fixed.workers).map(start);
+        Ok(Running {
+            threads: threads.collect::<io::Result<_>>()?,
+            orders,
+        })
     }
 }
 
 /// The workers at work. Dropping this stops them without waiting.
 pub struct Running {
-    stop: watch::Sender<bool>,
+    orders: watch::Sender<Arc<Orders>>,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Other settings, made ready. Dropped, it changes nothing.
+pub struct Change(Orders);
+
+impl Change {
+    /// The addresses that will be listened on, ports as they are.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.0.ports)
+    }
+}
+
 impl Running {
+    /// The addresses that are listened on, ports as they are.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.orders.borrow().ports)
+    }
+
+    /// Makes `settings` ready to be gone by: reserves the addresses that are new.
+    ///
+    /// # Errors
+    /// [`BindError`] names the address. Nothing has changed.
+    pub fn prepare(&self, settings: Settings) -> Result<Change, BindError> {
+        let before = self.orders.borrow();
+        let ports = listener::bind(&settings.listen, self.threads.len(), &before.ports)?;
+        Ok(Change(Orders::new(settings, ports, Some(&before))))
+    }
+
+    /// Has all workers go by other settings. Requests and connections that have
+    /// begun end by the old ones; a connection that the new ones hold to something
+    /// else, or whose address is not listened on any more, ends after its next
+    /// request. Returns when the workers have heard of it, at the latest after
+    /// [`HEAR`]; true if all have.
+    pub async fn apply(&self, change: Change) -> bool {
+        let orders = Arc::new(change.0);
+        // Fails only when no worker is left to hear it.
+        let _ = self.orders.send(Arc::clone(&orders));
+        let workers = u32::try_from(self.threads.len()).unwrap_or(u32::MAX);
+        let heard = orders.heard.acquire_many(workers);
+        tokio::time::timeout(HEAR, heard).await.is_ok()
+    }
+
     /// Accepts no more connections, lets requests in flight end for at most
     /// `grace`, then closes what is left and waits for the threads.
     pub async fn stop(self, grace: Duration) {
-        // Fails only when no worker is left to hear it.
-        let _ = self.stop.send(true);
+        drop(self.orders);
         let (joined, all_joined) = oneshot::channel();
         let threads = self.threads;
         // A thread of its own, not the runtime's: that one would wait for it
@@ -159,4 +159,8 @@ impl Running {
         // After the grace the process ends, and the threads with it.
         let _ = tokio::time::timeout(grace, all_joined).await;
     }
+}
+
+fn addresses(ports: &[Arc<Port>]) -> Vec<SocketAddr> {
+    ports.iter().map(|port| port.address()).collect()
 }

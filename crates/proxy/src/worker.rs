@@ -1,6 +1,6 @@
 //! One worker thread: its runtime, its listeners, what its requests share.
 
-use std::future::poll_fn;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -12,30 +12,27 @@ use arc_swap::ArcSwap;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_engine::worker::Worker as EngineWorker;
 use outrigger_telemetry::metrics::WorkerMetrics;
-use outrigger_telemetry::trace::{Tracer, WorkerTracer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
-use crate::access_log::Lines;
-use crate::connection;
+use crate::connection::{self, Arrival};
 use crate::current::Current;
 use crate::drain::Drain;
-use crate::limits::{ACCEPT_PAUSE, SWEEP_INTERVAL};
-use crate::server::Settings;
-use crate::upstream::{Pool, Roots, TlsClients};
+use crate::limits::{DRAIN_POLL, SWEEP_INTERVAL};
+use crate::listener::{self, Open, Port};
+use crate::server::Orders;
+use crate::settings::Fixed;
+use crate::terms::{Terms, Upstreams};
 
 /// What all requests of one worker share. Nothing of it is seen by another.
 pub(crate) struct Worker {
-    pub(crate) settings: Arc<Settings>,
+    /// The newest; whoever begins something takes them.
+    terms: RefCell<Rc<Terms>>,
     pub(crate) current: Current,
     pub(crate) engine: Rc<EngineWorker>,
-    pub(crate) pool: Rc<Pool>,
-    pub(crate) tls: TlsClients,
     pub(crate) drain: Rc<Drain>,
     pub(crate) metrics: WorkerMetrics,
-    pub(crate) tracer: Option<Rc<WorkerTracer>>,
-    pub(crate) access_log: Option<Rc<Lines>>,
     /// How many connections all workers have accepted.
     connections: Arc<AtomicU64>,
 }
@@ -45,30 +42,47 @@ impl Worker {
     pub(crate) fn number_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
+
+    /// What what begins now is to be served by.
+    pub(crate) fn terms(&self) -> Rc<Terms> {
+        Rc::clone(&self.terms.borrow())
+    }
+
+    /// Brings `terms` up to date; costs next to nothing where they are.
+    pub(crate) fn refresh(&self, terms: &mut Rc<Terms>) {
+        let newest = self.terms.borrow();
+        if !Rc::ptr_eq(&newest, terms) {
+            *terms = Rc::clone(&newest);
+        }
+    }
+
+    /// The connections to upstreams.
+    pub(crate) fn upstreams(&self) -> Rc<Upstreams> {
+        Rc::clone(&self.terms.borrow().upstreams)
+    }
 }
 
 /// All that a worker thread starts with.
 pub(crate) struct Start {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) number: usize,
+    pub(crate) fixed: Fixed,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
-    pub(crate) roots: Arc<Roots>,
-    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) orders: watch::Receiver<Arc<Orders>>,
     pub(crate) connections: Arc<AtomicU64>,
 }
 
 impl Start {
-    pub(crate) fn spawn(self, number: usize) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn spawn(self) -> io::Result<JoinHandle<()>> {
         // Made here so that a failure is the caller's to report.
         let mut builder = Builder::new_current_thread();
         builder.enable_all();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
-            .name(format!("worker-{number}"))
+            .name(format!("worker-{}", self.number))
             .spawn(move || match builder.build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _ = ready.send(Ok(()));
-                    runtime.block_on(self.run(number));
+                    runtime.block_on(self.run());
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -80,68 +94,122 @@ impl Start {
         Ok(thread)
     }
 
-    async fn run(mut self, number: usize) {
-        let metrics = self.settings.metrics.worker(number);
-        let tracer = self.settings.tracer.as_ref().map(Tracer::for_worker);
-        let access_log = self.settings.access_log.clone();
-        let tls = TlsClients::new(self.roots, self.settings.upstream_sni);
+    async fn run(mut self) {
+        let orders = Arc::clone(&self.orders.borrow_and_update());
+        let terms = Terms::new(Arc::clone(&orders.settings), &orders.roots, None);
         let worker = Rc::new(Worker {
-            metrics,
-            tracer,
-            settings: self.settings,
+            terms: RefCell::new(terms),
+            metrics: self.fixed.metrics.worker(self.number),
             current: Current::new(self.snapshot),
-            engine: EngineWorker::numbered(number),
-            pool: Rc::new(Pool::new()),
-            tls,
+            engine: EngineWorker::numbered(self.number),
             drain: Rc::new(Drain::default()),
-            access_log: access_log.map(Lines::start),
             connections: self.connections,
         });
-        let accepting: Vec<_> = self
-            .listeners
-            .into_iter()
-            .map(|listener| tokio::task::spawn_local(accept_all(listener, Rc::clone(&worker))))
-            .collect();
+        let mut doors = Doors {
+            number: self.number,
+            worker: Rc::clone(&worker),
+            doors: Vec::new(),
+        };
+        doors.open(&orders.ports);
+        orders.heard();
+        drop(orders);
         let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-        // An error means that the sender is gone: stop as well.
-        let _ = self.stopping.wait_for(|stop| *stop).await;
-        accepting.iter().for_each(tokio::task::JoinHandle::abort);
+        // An error means that whoever gives orders is gone: that is the last one.
+        while self.orders.changed().await.is_ok() {
+            let orders = Arc::clone(&self.orders.borrow_and_update());
+            let before = worker.terms();
+            let terms = Terms::new(Arc::clone(&orders.settings), &orders.roots, Some(&before));
+            *worker.terms.borrow_mut() = terms;
+            doors.open(&orders.ports);
+            orders.heard();
+        }
+        doors.close().await;
         worker.drain.begin();
         while worker.drain.connections() > 0 {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+            tokio::time::sleep(DRAIN_POLL).await;
         }
         sweeping.abort();
-        if let Some(log) = &worker.access_log {
+        if let Some(log) = &worker.terms().access_log {
             log.hand_over();
         }
+    }
+}
+
+/// Where a worker lets connections in.
+struct Doors {
+    number: usize,
+    worker: Rc<Worker>,
+    doors: Vec<Door>,
+}
+
+struct Door {
+    port: Arc<Port>,
+    open: Open,
+    closed: Rc<Cell<bool>>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl Doors {
+    /// Has `ports` open, and no others.
+    fn open(&mut self, ports: &[Arc<Port>]) {
+        let (stay, leave): (Vec<_>, Vec<_>) = std::mem::take(&mut self.doors)
+            .into_iter()
+            .partition(|door| ports.iter().any(|port| Arc::ptr_eq(port, &door.port)));
+        self.doors = stay;
+        for door in leave {
+            door.closed.set(true);
+            door.open.retire();
+        }
+        for port in ports {
+            match port.take(self.number) {
+                // It is open.
+                None => {}
+                Some(Ok(listener)) => {
+                    let closed = Rc::<Cell<bool>>::default();
+                    let worker = Rc::clone(&self.worker);
+                    let arrived = Rc::clone(&closed);
+                    let accept = move |stream, peer| accept(stream, peer, &arrived, &worker);
+                    let (open, accepting) = listener::accept_all(listener, accept);
+                    self.doors.push(Door {
+                        port: Arc::clone(port),
+                        open,
+                        closed,
+                        accepting: tokio::task::spawn_local(accepting),
+                    });
+                }
+                Some(Err(error)) => {
+                    let address = port.address();
+                    tracing::error!(%address, %error, "a listener cannot be used");
+                }
+            }
+        }
+    }
+
+    /// Lets those in that wait, and no more.
+    async fn close(self) {
+        for Door {
+            open, accepting, ..
+        } in self.doors
+        {
+            drop(open);
+            // A panic has been reported by its thread.
+            let _ = accepting.await;
+        }
+        // They get to see their requests before they are told to end.
+        tokio::task::yield_now().await;
     }
 }
 
 async fn sweep(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        worker.pool.sweep();
-        worker.tls.sweep();
+        let upstreams = worker.upstreams();
+        upstreams.pool.sweep();
+        upstreams.tls.sweep();
     }
 }
 
-async fn accept_all(listener: std::net::TcpListener, worker: Rc<Worker>) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
-    };
-    loop {
-        match poll_fn(|cx| listener.poll_accept(cx)).await {
-            Ok((stream, peer)) => accept(stream, peer, &worker),
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-fn accept(stream: TcpStream, peer: SocketAddr, worker: &Rc<Worker>) {
+fn accept(stream: TcpStream, peer: SocketAddr, closed: &Rc<Cell<bool>>, worker: &Rc<Worker>) {
     // A peer that is gone already has no addresses; there is nobody to tell.
     let Ok(local) = stream.local_addr() else {
         return;
@@ -149,5 +217,10 @@ fn accept(stream: TcpStream, peer: SocketAddr, worker: &Rc<Worker>) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    tokio::task::spawn_local(connection::serve(stream, peer, local, Rc::clone(worker)));
+    let arrival = Arrival {
+        peer,
+        local,
+        closed: Rc::clone(closed),
+    };
+    tokio::task::spawn_local(connection::serve(stream, arrival, Rc::clone(worker)));
 }

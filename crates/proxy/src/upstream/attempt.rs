@@ -28,21 +28,21 @@ use super::pool::{Link, Place};
 use super::request;
 use super::response_body::{Broken, Home, ResponseBody};
 use super::tls::Secured;
-use crate::worker::Worker;
+use crate::terms::Upstreams;
 
 /// Sends the request of `exchange` to the route's upstream and returns the
 /// response, its body perhaps still to come.
 pub(crate) async fn ask(
     exchange: &mut Exchange,
     route: &Route,
-    worker: &Rc<Worker>,
+    upstreams: &Upstreams,
 ) -> Result<Response, Refusal> {
     let upstream = route.upstream.as_deref().ok_or(Refusal::NoUpstream)?;
     let (mut index, mut node) = upstream.pick().ok_or(Refusal::NoUpstream)?;
     let asking = Asking {
         upstream,
         route,
-        worker,
+        upstreams,
     };
     let mut tried = Vec::new();
     // Only plugins can have taken time so far.
@@ -75,7 +75,7 @@ pub(crate) async fn ask(
 struct Asking<'a> {
     upstream: &'a Upstream,
     route: &'a Route,
-    worker: &'a Rc<Worker>,
+    upstreams: &'a Upstreams,
 }
 
 /// One node's failure.
@@ -96,7 +96,7 @@ impl Asking<'_> {
         let place = self.place(exchange, node);
         exchange.upstream.begin(&node.address, now);
         loop {
-            let link = self.worker.pool.take(&place, now);
+            let link = self.upstreams.pool.take(&place, now);
             let fresh = link.is_none();
             let mut link = match link {
                 Some(link) => link,
@@ -153,7 +153,7 @@ impl Asking<'_> {
 
     async fn connect(&self, exchange: &mut Exchange, place: &Place) -> Result<Box<Link>, Failure> {
         let limit = self.route.timeout.connect;
-        let connected = connect(place, &self.worker.tls);
+        let connected = connect(place, &self.upstreams.tls);
         // On the heap: it is seldom needed, and large.
         let connected = Box::pin(tokio::time::timeout(limit, connected)).await;
         connected
@@ -206,7 +206,7 @@ impl Asking<'_> {
         place: Place,
     ) -> Result<Response, Broken> {
         let home = Home {
-            pool: Rc::clone(&self.worker.pool),
+            pool: Rc::clone(&self.upstreams.pool),
             place,
             keepalive: self.upstream.keepalive,
         };

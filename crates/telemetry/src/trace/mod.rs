@@ -84,6 +84,12 @@ impl Tracer {
         )
     }
 
+    /// Whether both are the same tracer: clones of one are.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The tracer of one worker.
     #[must_use]
     pub fn for_worker(&self) -> Rc<WorkerTracer> {

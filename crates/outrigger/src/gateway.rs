@@ -80,13 +80,13 @@ impl Gateway {
         let access_log = access_log.map(access_log::open).transpose()?;
         let workers = workers(&settings);
         let observed = Observability::new(&settings, workers)?;
-        let mut proxy_settings = proxy_settings(&settings, workers, &observed);
+        let mut proxy_settings = proxy_settings(&settings, &observed);
         let access_log = access_log.map(|opened| {
             proxy_settings.access_log = Some(opened.for_workers);
             opened.file
         });
-        let bound = proxy::Bound::bind(proxy_settings)?;
-        let addresses = bound.addresses().to_vec();
+        let metrics = observed.metrics().clone();
+        let bound = proxy::Bound::bind(proxy::Fixed { workers, metrics }, proxy_settings)?;
         let fleet = Fleet::start(&settings, sockets.path(), output, observed.metrics())?;
         let runners = fleet.runners();
         let plugins = Plugins::new(&settings, &runners, observed.metrics());
@@ -98,6 +98,7 @@ impl Gateway {
         let live = Live::new(registry, mode(settings.router), observed.metrics())?;
         let source = Source::open(&settings, Arc::clone(&live)).await?;
         let proxy = bound.start(live.snapshot())?;
+        let addresses = proxy.addresses();
         let (outbox, inbox) = mpsc::channel(WISHES);
         let remote: Arc<dyn Control> = Arc::new(Remote::new(outbox.clone(), Arc::clone(&live)));
         let seen = observed.serve(Arc::clone(&remote));
@@ -243,27 +244,23 @@ fn real_ip(settings: outrigger_config::RealIp) -> Arc<RealIp> {
     })
 }
 
-fn proxy_settings(
-    settings: &Settings,
-    workers: usize,
-    observed: &Observability,
-) -> proxy::Settings {
+fn proxy_settings(settings: &Settings, observed: &Observability) -> proxy::Settings {
     proxy::Settings {
         listen: settings.listens.clone(),
-        workers,
-        metrics: observed.metrics().clone(),
-        tracer: observed.tracer().cloned(),
-        trusted: settings.trusted_addresses.clone(),
-        real_ip: settings.real_ip.clone().map(real_ip),
+        connections: proxy::ConnectionSettings {
+            trusted: settings.trusted_addresses.clone(),
+            real_ip: settings.real_ip.clone().map(real_ip),
+            max_head: settings.client.max_header_size,
+            head_timeout: settings.client.header_timeout,
+            idle_timeout: settings.client.keepalive_timeout,
+            send_timeout: settings.client.send_timeout,
+        },
         max_body: settings.client.max_body_size,
-        max_head: settings.client.max_header_size,
         max_line: settings.client.max_header_line,
-        head_timeout: settings.client.header_timeout,
-        idle_timeout: settings.client.keepalive_timeout,
         body_timeout: settings.client.body_timeout,
-        send_timeout: settings.client.send_timeout,
         show_upstream_status: settings.show_upstream_status,
         show_version: settings.server_tokens,
+        tracer: observed.tracer().cloned(),
         access_log: None,
         upstream_trust: settings.upstream_trust.clone(),
         upstream_sni: settings.upstream_sni,

@@ -15,7 +15,7 @@ use outrigger_engine::snapshot::Snapshot;
 use outrigger_engine::vars;
 use outrigger_harness::{Client, Upstream};
 use outrigger_model::{Fault, Resources};
-use outrigger_proxy::{Bound, Running, Settings};
+use outrigger_proxy::{Bound, ConnectionSettings, Fixed, Running, Settings};
 use serde_json::json;
 
 /// Long enough for anything that has to come.
@@ -109,12 +109,12 @@ impl Proxy {
         let empty = Snapshot::empty();
         let compiled = Snapshot::compile(&resources, &registry, Mode::default(), &empty);
         let snapshot = Arc::new(ArcSwap::from_pointee(compiled.unwrap()));
-        let bound = Bound::bind(settings()).unwrap();
-        let address = bound.addresses()[0];
+        let bound = Bound::bind(fixed(), settings()).unwrap();
+        let running = bound.start(&snapshot).unwrap();
         Proxy {
-            address,
+            address: running.addresses()[0],
             told,
-            _running: bound.start(&snapshot).unwrap(),
+            _running: running,
         }
     }
 
@@ -129,24 +129,31 @@ impl Proxy {
     }
 }
 
+fn fixed() -> Fixed {
+    Fixed {
+        workers: 1,
+        metrics: outrigger_telemetry::metrics::Metrics::new(1),
+    }
+}
+
 fn settings() -> Settings {
     Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
-        workers: 1,
-        trusted: Vec::new(),
-        real_ip: None,
+        connections: ConnectionSettings {
+            trusted: Vec::new(),
+            real_ip: None,
+            max_head: 32 << 10,
+            head_timeout: WAIT,
+            idle_timeout: WAIT,
+            send_timeout: WAIT,
+        },
         max_body: None,
-        max_head: 32 << 10,
         max_line: 8 << 10,
-        head_timeout: WAIT,
-        idle_timeout: WAIT,
         body_timeout: WAIT,
-        send_timeout: WAIT,
         show_upstream_status: false,
         show_version: true,
         upstream_trust: outrigger_model::Trust::default(),
         upstream_sni: true,
-        metrics: outrigger_telemetry::metrics::Metrics::new(1),
         tracer: None,
         access_log: None,
     }

@@ -9,7 +9,7 @@ use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Resources;
-use outrigger_proxy::{Bound, Settings};
+use outrigger_proxy::{Bound, ConnectionSettings, Fixed, Settings};
 use outrigger_telemetry::metrics::Metrics;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,26 +31,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )
     .map_err(|invalid| invalid[0].to_string())?;
     let snapshot = Arc::new(ArcSwap::from_pointee(compiled));
-    let bound = Bound::bind(Settings {
-        listen: vec![listen.parse()?],
+    let fixed = Fixed {
         workers: workers.parse()?,
-        trusted: Vec::new(),
-        real_ip: None,
+        metrics: Metrics::new(1),
+    };
+    let settings = Settings {
+        listen: vec![listen.parse()?],
+        connections: ConnectionSettings {
+            trusted: Vec::new(),
+            real_ip: None,
+            max_head: 32 << 10,
+            head_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(10),
+        },
         max_body: None,
-        max_head: 32 << 10,
         max_line: 8 << 10,
-        head_timeout: Duration::from_secs(60),
-        idle_timeout: Duration::from_secs(60),
         body_timeout: Duration::from_secs(60),
-        send_timeout: Duration::from_secs(10),
         show_upstream_status: false,
         show_version: true,
-        metrics: Metrics::new(1),
         tracer: None,
         access_log: None,
         upstream_trust: outrigger_model::Trust::default(),
         upstream_sni: true,
-    })?;
+    };
+    let bound = Bound::bind(fixed, settings)?;
     let _running = bound.start(&snapshot)?;
     loop {
         std::thread::park();

@@ -29,6 +29,6 @@ mod worker;
 
 pub use access_log::AccessLog;
 pub use listener::BindError;
-pub use server::{Bound, Change, Running};
+pub use server::{Bound, Change, Running, StartError};
 pub use settings::{ConnectionSettings, Fixed, Settings};
 pub use upstream::check_identity;

@@ -52,15 +52,22 @@ impl Port {
         self.address
     }
 
-    /// The listener of a worker, which listens from now on; none the second time.
+    /// From now on everybody can connect, and waits until a worker takes its listener.
+    pub(crate) fn listen(&self) -> Result<(), BindError> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut untaken = sockets.iter().flatten();
+        let listening = untaken.try_for_each(|socket| socket.listen(LISTEN_BACKLOG));
+        listening.map_err(|source| BindError {
+            address: self.address,
+            source,
+        })
+    }
+
+    /// The listener of a worker; none the second time.
     pub(crate) fn take(&self, worker: usize) -> Option<io::Result<TcpListener>> {
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         let socket = sockets.get_mut(worker)?.take()?;
-        let listen = || {
-            socket.listen(LISTEN_BACKLOG)?;
-            TcpListener::from_std(socket.into())
-        };
-        Some(listen())
+        Some(TcpListener::from_std(socket.into()))
     }
 }
 
@@ -142,20 +149,24 @@ pub(crate) fn accept_all(
     let (open, retired) = oneshot::channel();
     let accepting = async move {
         let retired = until(retired, &listener, &mut accept).await;
-        if retired.is_ok() {
-            // Whatever fails here costs a connection at most, of an address that is
-            // given up.
-            if SockRef::from(&listener).attach_filter(&NO_NEW).is_ok() {
-                let over = tokio::time::sleep(RETIRE);
-                until(over, &listener, &mut accept).await;
+        // Whatever fails here costs a connection at most, of an address that is
+        // given up.
+        if retired.is_ok() && SockRef::from(&listener).attach_filter(&NO_NEW).is_ok() {
+            until(tokio::time::sleep(RETIRE), &listener, &mut accept).await;
+        }
+        // The runtime may not have heard of the last ones yet.
+        while let Ok((stream, peer)) = SockRef::from(&listener).accept() {
+            let stream = stream.set_nonblocking(true).map(|()| stream.into());
+            let stream = stream.and_then(TcpStream::from_std);
+            if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
+                accept(stream, peer);
             }
         }
-        until(std::future::ready(()), &listener, &mut accept).await;
     };
     (Open(open), accepting)
 }
 
-/// Accepts until `end`, and then whoever waits still.
+/// Accepts until `end`.
 async fn until<T>(
     end: impl Future<Output = T>,
     listener: &TcpListener,
@@ -200,3 +211,99 @@ const NO_NEW: [SockFilter; 4] = {
         SockFilter::new(RETURN, 0, 0, u32::MAX),
     ]
 };
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::net::TcpStream as Client;
+    use std::rc::Rc;
+
+    use super::*;
+
+    const ANY: &str = "127.0.0.1:0";
+
+    fn ports(wanted: &[SocketAddr], present: &[Arc<Port>]) -> Vec<Arc<Port>> {
+        bind(wanted, 2, present).unwrap()
+    }
+
+    #[test]
+    fn addresses_that_stay_keep_their_listeners() {
+        let any: SocketAddr = ANY.parse().unwrap();
+        let before = ports(&[any, any], &[]);
+        let fixed = ports(&[any], &[])[0].address();
+        let after = ports(&[fixed, any], &before);
+        assert_eq!(after[0].address(), fixed);
+        assert!(Arc::ptr_eq(&after[1], &before[0]));
+        let more = ports(&[any, any, any], &before);
+        let new = more.iter().filter(|port| {
+            let mut before = before.iter();
+            !before.any(|before| Arc::ptr_eq(before, port))
+        });
+        assert_eq!(new.count(), 1);
+    }
+
+    #[test]
+    fn an_address_is_only_reserved_until_a_worker_takes_its_listener() {
+        let port = ports(&[ANY.parse().unwrap()], &[]).remove(0);
+        let refused = Client::connect(port.address()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _inside = runtime.enter();
+        port.listen().unwrap();
+        let _listener = port.take(1).unwrap().unwrap();
+        assert!(port.take(1).is_none(), "it is taken once");
+        assert!(port.take(2).is_none(), "there are two workers");
+        Client::connect(port.address()).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_named() {
+        let other = std::net::TcpListener::bind(ANY).unwrap();
+        let taken = other.local_addr().unwrap();
+        let error = bind(&[taken], 1, &[]).err().unwrap().to_string();
+        let expected = format!("cannot listen on {taken}: ");
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(error.ends_with("change apisix.node_listen)"), "{error}");
+    }
+
+    /// How many connections a listener accepts until it closes, once it is told to
+    /// by `end`; so many wait for it before.
+    async fn accepted(waiting: usize, end: impl FnOnce(Open)) -> usize {
+        let port = ports(&[ANY.parse().unwrap()], &[]).remove(0);
+        port.listen().unwrap();
+        let listener = port.take(0).unwrap().unwrap();
+        drop(port.take(1));
+        let clients: Vec<_> = (0..waiting)
+            .map(|_| Client::connect(port.address()).unwrap())
+            .collect();
+        let count = Rc::<Cell<usize>>::default();
+        let counted = Rc::clone(&count);
+        let (open, accepting) = accept_all(listener, move |_, _| counted.set(counted.get() + 1));
+        end(open);
+        accepting.await;
+        let refused = Client::connect(port.address()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        drop(clients);
+        count.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_that_is_given_up_accepts_whoever_waits() {
+        assert_eq!(accepted(20, Open::retire).await, 20);
+        assert_eq!(accepted(20, drop).await, 20);
+        assert_eq!(accepted(0, Open::retire).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_is_given_up_lets_nobody_begin() {
+        let port = ports(&[ANY.parse().unwrap()], &[]).remove(0);
+        port.listen().unwrap();
+        let listener = port.take(0).unwrap().unwrap();
+        drop(port.take(1));
+        SockRef::from(&listener).attach_filter(&NO_NEW).unwrap();
+        let connecting = TcpStream::connect(port.address());
+        // Long enough for what takes microseconds where it is possible at all.
+        let in_vain = tokio::time::timeout(ACCEPT_PAUSE, connecting).await;
+        assert!(in_vain.is_err(), "{in_vain:?}");
+    }
+}

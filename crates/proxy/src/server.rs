@@ -45,6 +45,17 @@ impl Orders {
     }
 }
 
+/// Why the workers cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address has been taken since it was reserved.
+    #[error(transparent)]
+    Address(#[from] BindError),
+    /// There is no thread or runtime to be had.
+    #[error("a worker cannot be started: {0}")]
+    Worker(#[from] io::Error),
+}
+
 /// Addresses that are reserved; nobody can connect to them yet.
 pub struct Bound {
     fixed: Fixed,
@@ -66,12 +77,15 @@ impl Bound {
         })
     }
 
-    /// Starts the workers, which listen from then on. Requests run on whatever
-    /// `snapshot` holds when they begin.
+    /// Listens, and starts the workers. Requests run on whatever `snapshot` holds
+    /// when they begin.
     ///
     /// # Errors
-    /// The system has no thread or runtime to give.
-    pub fn start(self, snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Running> {
+    /// [`StartError`] says what the system has not to give.
+    pub fn start(self, snapshot: &Arc<ArcSwap<Snapshot>>) -> Result<Running, StartError> {
+        for port in &self.orders.ports {
+            port.listen()?;
+        }
         let (orders, told) = watch::channel(Arc::new(self.orders));
         let connections = Arc::<AtomicU64>::default();
         let start = |number| {
@@ -133,6 +147,13 @@ impl Running {
     /// [`HEAR`]; true if all have.
     pub async fn apply(&self, change: Change) -> bool {
         let orders = Arc::new(change.0);
+        for port in &orders.ports {
+            // It could be reserved, so this is hardly possible; and it is too late
+            // to turn back.
+            if let Err(error) = port.listen() {
+                tracing::error!("{error}");
+            }
+        }
         // Fails only when no worker is left to hear it.
         let _ = self.orders.send(Arc::clone(&orders));
         let workers = u32::try_from(self.threads.len()).unwrap_or(u32::MAX);

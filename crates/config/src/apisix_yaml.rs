@@ -24,14 +24,7 @@ use crate::{json, yaml};
 const END: &str = "#END";
 
 /// Keys of `apisix.yaml` that APISIX has and this gateway does not support.
-const UNSUPPORTED: [&str; 6] = [
-    "plugin_metadata",
-    "plugins",
-    "protos",
-    "secrets",
-    "ssls",
-    "stream_routes",
-];
+const UNSUPPORTED: [&str; 2] = ["plugins", "stream_routes"];
 
 /// How a file of resources is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

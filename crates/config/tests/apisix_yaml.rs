@@ -123,9 +123,9 @@ fn what_is_no_yaml_is_reported_with_its_line() {
 #[test]
 fn resources_that_are_not_supported_are_refused_by_name_unless_there_are_none() {
     refused(
-        "secrets:\n- id: vault/1\nglobal_rules: []\nssls: {}\nstream_routes: x\n#END\n",
+        "plugins:\n- name: cors\nglobal_rules: []\nssls: []\nstream_routes: x\n#END\n",
         &[
-            "conf/apisix.yaml:1:1: secrets: \"secrets\" is not supported yet: remove it",
+            "conf/apisix.yaml:1:1: plugins: \"plugins\" is not supported yet: remove it",
             "conf/apisix.yaml:5:1: stream_routes: \"stream_routes\" is not supported yet: remove it",
         ],
     );

@@ -4,6 +4,7 @@
 //! to its end. What did not change between two snapshots is the same object in
 //! both, so conf tokens, counters and turns survive a change elsewhere.
 
+mod certificates;
 mod compiler;
 
 use std::ops::Deref;
@@ -101,6 +102,7 @@ impl Snapshot {
         }
         let global_rules = compiler.global_rules(resources);
         let consumers = compiler.consumers(resources);
+        compiler.metadata(resources);
         let kept = compiler.finish()?;
         let keys = enabled().map(|route| RouteKey {
             uris: &route.uris,

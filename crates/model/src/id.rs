@@ -12,7 +12,8 @@ use crate::read::At;
 /// is an id too; `7` and `"7"` are the same.
 ///
 /// Invariant: not empty, at most [`limits::ID_LEN`] bytes, of these characters only;
-/// or [made up](Id::of_entry) for an entry without one, or of two, for a credential.
+/// or [made up](Id::of_entry) for an entry without one, or of two, for a credential or
+/// a secret manager.
 ///
 /// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +38,12 @@ impl Id {
     /// `jack/credentials/one`. No text reads as it.
     pub(crate) fn of_credential(consumer: &Self, id: &Self) -> Self {
         Self(format!("{consumer}/credentials/{id}").into())
+    }
+
+    /// What a secret manager is called among those of all kinds, as in `vault/one`.
+    /// No text reads as it.
+    pub(crate) fn of_secret(manager: &str, id: &Self) -> Self {
+        Self(format!("{manager}/{id}").into())
     }
 
     /// The id as text.
@@ -98,11 +105,19 @@ pub enum Kind {
     Credential,
     /// A [`ConsumerGroup`](crate::ConsumerGroup).
     ConsumerGroup,
+    /// An [`Ssl`](crate::Ssl).
+    Ssl,
+    /// A [`PluginMetadata`](crate::PluginMetadata), whose id is the plugin's name.
+    PluginMetadata,
+    /// A [`Proto`](crate::Proto).
+    Proto,
+    /// A [`SecretManager`](crate::SecretManager), whose id has the manager's name.
+    Secret,
 }
 
 impl Kind {
     /// All kinds, in the order in which `apisix.yaml` usually has them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Route,
         Self::Service,
         Self::Upstream,
@@ -111,6 +126,10 @@ impl Kind {
         Self::Consumer,
         Self::Credential,
         Self::ConsumerGroup,
+        Self::Ssl,
+        Self::PluginMetadata,
+        Self::Proto,
+        Self::Secret,
     ];
 
     /// The name of one, as it stands in errors: `route`.
@@ -124,6 +143,10 @@ impl Kind {
             Self::Consumer => "consumer",
             Self::Credential => "credential",
             Self::ConsumerGroup => "consumer_group",
+            Self::Ssl => "ssl",
+            Self::PluginMetadata => "plugin_metadata",
+            Self::Proto => "proto",
+            Self::Secret => "secret",
         }
     }
 
@@ -137,6 +160,10 @@ impl Kind {
             Self::GlobalRule => "global_rules",
             Self::Consumer | Self::Credential => "consumers",
             Self::ConsumerGroup => "consumer_groups",
+            Self::Ssl => "ssls",
+            Self::PluginMetadata => "plugin_metadata",
+            Self::Proto => "protos",
+            Self::Secret => "secrets",
         }
     }
 }

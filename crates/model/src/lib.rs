@@ -1,5 +1,5 @@
-//! Routes, services, upstreams, consumers and sets of plugins, parsed once into
-//! types that are valid.
+//! Routes, services, upstreams, consumers, certificates and sets of plugins, parsed once
+//! into types that are valid.
 //!
 //! Every resource is read from APISIX's JSON shape by a function
 //! `from_json`, which reports **all** faults of the document, each with the path
@@ -27,6 +27,7 @@ mod deserialize;
 mod fault;
 mod host;
 mod id;
+mod kept;
 mod method;
 mod node;
 mod path;
@@ -34,7 +35,9 @@ mod plugin_set;
 mod plugins;
 mod resources;
 mod route;
+mod secret_manager;
 mod service;
+mod ssl;
 mod timeout;
 mod tls;
 mod unsupported;
@@ -48,6 +51,7 @@ pub use described::Labels;
 pub use fault::{Fault, Faults, Invalid, Place};
 pub use host::HostPattern;
 pub use id::{Id, Kind, NotAnId};
+pub use kept::{PluginMetadata, Proto};
 pub use method::MethodSet;
 pub use node::{Host, Node, NotAHost};
 pub use path::{PropertyPath, Segment};
@@ -55,7 +59,9 @@ pub use plugin_set::{ConsumerGroup, GlobalRule, PluginConfig, PluginSet};
 pub use plugins::PluginConfs;
 pub use resources::Resources;
 pub use route::Route;
+pub use secret_manager::{GcpAuth, ManagerSettings, SecretManager};
 pub use service::Service;
+pub use ssl::{ClientVerification, Ssl, SslType, TlsVersion};
 pub use timeout::Timeout;
 pub use tls::{BadIdentity, Identity, Trust, UpstreamTls, certificates};
 pub use upstream::{Balancing, KeepalivePool, PassHost, Scheme, Upstream};

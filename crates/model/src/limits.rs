@@ -16,6 +16,10 @@ pub const LABEL_CHARS: usize = 256;
 pub const URI_CHARS: usize = 4096;
 /// Length of a certificate or a key in PEM, in characters.
 pub const PEM: RangeInclusive<usize> = 128..=64 * 1024;
+/// Length of the `content` of a proto, in characters.
+pub const PROTO_CHARS: RangeInclusive<usize> = 1..=1024 * 1024;
+/// Longest chain of certificates that a client may be asked for; ours.
+pub const CHAIN_LEN: i64 = 100;
 /// Longest host name, in bytes (RFC 1035, section 2.3.4).
 pub const HOST_LEN: usize = 253;
 /// Longest duration that a property can ask for; ours. One that is longer is a

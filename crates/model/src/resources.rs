@@ -1,6 +1,6 @@
 //! All resources of one configuration, and what they say of each other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::read::{At, Null, Object, read};
 use crate::{
     Consumer, ConsumerGroup, Credential, Faults, GlobalRule, Id, Invalid, Kind, Place,
-    PluginConfig, PropertyPath, Route, Service, Upstream,
+    PluginConfig, PluginMetadata, PropertyPath, Proto, Route, SecretManager, Service, Ssl, SslType,
+    Upstream, UpstreamTls,
 };
 
 /// All resources of one configuration.
@@ -35,6 +36,14 @@ pub struct Resources {
     pub credentials: Vec<Arc<Credential>>,
     /// Plugins that several consumers share.
     pub consumer_groups: Vec<Arc<ConsumerGroup>>,
+    /// Certificates with their keys.
+    pub ssls: Vec<Arc<Ssl>>,
+    /// What plugins are told once for all.
+    pub plugin_metadata: Vec<Arc<PluginMetadata>>,
+    /// Definitions of Protocol Buffers.
+    pub protos: Vec<Arc<Proto>>,
+    /// Managers of secrets.
+    pub secrets: Vec<Arc<SecretManager>>,
 }
 
 impl Resources {
@@ -76,6 +85,16 @@ impl Resources {
         let groups = object.read("consumer_groups", |at| {
             read_all(at, Kind::ConsumerGroup, ConsumerGroup::read)
         });
+        let ssls = object.read("ssls", |at| read_all(at, Kind::Ssl, Ssl::read));
+        let metadata = object.read("plugin_metadata", |at| {
+            read_all(at, Kind::PluginMetadata, |at, _| {
+                PluginMetadata::read_entry(at)
+            })
+        });
+        let protos = object.read("protos", |at| read_all(at, Kind::Proto, Proto::read));
+        let secrets = object.read("secrets", |at| {
+            read_all(at, Kind::Secret, |at, _| SecretManager::read_entry(at))
+        });
         Self {
             routes: shared(routes),
             services: shared(services),
@@ -85,6 +104,10 @@ impl Resources {
             consumers,
             credentials,
             consumer_groups: shared(groups),
+            ssls: shared(ssls),
+            plugin_metadata: shared(metadata),
+            protos: shared(protos),
+            secrets: shared(secrets),
         }
     }
 
@@ -102,6 +125,10 @@ impl Resources {
             Kind::Consumer => self.consumers.iter().map(|it| &it.username).collect(),
             Kind::Credential => self.credentials.iter().map(|it| &it.key).collect(),
             Kind::ConsumerGroup => self.consumer_groups.iter().map(|it| &it.id).collect(),
+            Kind::Ssl => self.ssls.iter().map(|it| &it.id).collect(),
+            Kind::PluginMetadata => self.plugin_metadata.iter().map(|it| &it.id).collect(),
+            Kind::Proto => self.protos.iter().map(|it| &it.id).collect(),
+            Kind::Secret => self.secrets.iter().map(|it| &it.key).collect(),
         }
     }
 
@@ -145,10 +172,37 @@ impl Resources {
             let consumer = Some(credential.consumer.clone());
             check.reference((Kind::Credential, &credential.key), &consumer, known);
         }
+        self.check_certificates(&mut check);
         if check.found.is_empty() {
             Ok(())
         } else {
             Err(check.found)
+        }
+    }
+
+    /// Whether the certificates that upstreams name are there, and for upstreams.
+    fn check_certificates(&self, check: &mut Check) {
+        let ssls: HashMap<_, _> = self.ssls.iter().map(|ssl| (&ssl.id, ssl.purpose)).collect();
+        let tls_path = PropertyPath::root().key("tls");
+        let inline = PropertyPath::root().key("upstream").key("tls");
+        for upstream in &self.upstreams {
+            if let Some(id) = &upstream.id {
+                check.certificate((Kind::Upstream, id), &tls_path, &upstream.tls, &ssls);
+            }
+        }
+        for (by, upstream) in self
+            .services
+            .iter()
+            .map(|it| ((Kind::Service, &it.id), &it.upstream))
+            .chain(
+                self.routes
+                    .iter()
+                    .map(|it| ((Kind::Route, &it.id), &it.upstream)),
+            )
+        {
+            if let Some(upstream) = upstream {
+                check.certificate(by, &inline, &upstream.tls, &ssls);
+            }
         }
     }
 }
@@ -222,8 +276,32 @@ impl Check {
         }
     }
 
-    fn report(&mut self, (kind, id): (Kind, &Id), key: &str, message: String) {
-        let path = PropertyPath::root().key(key);
+    /// Reports a certificate that an upstream names and cannot use.
+    fn certificate(
+        &mut self,
+        by: (Kind, &Id),
+        tls_path: &PropertyPath,
+        tls: &UpstreamTls,
+        ssls: &HashMap<&Id, SslType>,
+    ) {
+        let Some(id) = &tls.client_cert_id else {
+            return;
+        };
+        let message = match ssls.get(id) {
+            Some(SslType::Client) => return,
+            Some(SslType::Server) => {
+                format!("the ssl with the id {id} is not of the type \"client\"")
+            }
+            None => format!("there is no ssl with the id {id}"),
+        };
+        self.report_at(by, tls_path.clone().key("client_cert_id"), message);
+    }
+
+    fn report(&mut self, by: (Kind, &Id), key: &str, message: String) {
+        self.report_at(by, PropertyPath::root().key(key), message);
+    }
+
+    fn report_at(&mut self, (kind, id): (Kind, &Id), path: PropertyPath, message: String) {
         let id = id.clone();
         self.found.push(Invalid {
             at: Place { kind, id, path },
@@ -243,5 +321,7 @@ fn reference_key(kind: Kind) -> &'static str {
         Kind::Consumer => "username",
         Kind::Credential => "id",
         Kind::ConsumerGroup => "group_id",
+        Kind::Ssl => "client_cert_id",
+        Kind::PluginMetadata | Kind::Proto | Kind::Secret => "id",
     }
 }

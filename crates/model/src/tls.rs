@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::limits;
 use crate::read::At;
+use crate::{Id, limits};
 
 /// A certificate chain with a private key. Whether the two belong together is
 /// for whoever can sign with it to say.
@@ -96,11 +96,25 @@ impl Default for Trust {
     }
 }
 
+/// Reads a chain with its key, and says which of the two is to blame.
+pub(crate) fn read_identity(chain: &At<'_>, key: &At<'_>) -> Option<Identity> {
+    let pem = |at: &At<'_>| at.text(limits::PEM).map(str::to_owned);
+    let (chain_pem, key_pem) = (pem(chain), pem(key));
+    let identity = Identity::from_pem(&chain_pem?, &key_pem?);
+    let to_blame = match &identity {
+        Err(BadIdentity::Certificate) => chain,
+        _ => key,
+    };
+    to_blame.accept(identity)
+}
+
 /// What an upstream's `tls` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Whom the gateway says it is: `client_cert` and `client_key`.
     pub identity: Option<Identity>,
+    /// The [`Ssl`](crate::Ssl) that says so in their place.
+    pub client_cert_id: Option<Id>,
     /// Whether the nodes' certificates are verified.
     pub verify: bool,
 }
@@ -108,30 +122,24 @@ pub struct UpstreamTls {
 impl UpstreamTls {
     pub(crate) fn read(at: &At<'_>) -> Option<Self> {
         let object = at.object()?;
-        if let Some(at) = object.get("client_cert_id") {
-            at.fault("certificates are not resources yet: use client_cert and client_key");
-        }
-        let pem = |key| object.read(key, |at| at.text(limits::PEM));
         let verify = object.read("verify", At::boolean);
-        let (chain, key) = (pem("client_cert"), pem("client_key"));
+        let client_cert_id = object.read("client_cert_id", Id::read);
         let identity = match (object.get("client_cert"), object.get("client_key")) {
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => {
                 at.fault("client_cert and client_key are required together");
                 return None;
             }
-            (Some(chain_at), Some(key_at)) => {
-                let identity = Identity::from_pem(chain?, key?);
-                let to_blame = match &identity {
-                    Err(BadIdentity::Certificate) => chain_at,
-                    _ => key_at,
-                };
-                Some(to_blame.accept(identity)?)
+            (Some(_), Some(_)) if object.get("client_cert_id").is_some() => {
+                at.fault("expected either \"client_cert_id\" or \"client_cert\", got both");
+                return None;
             }
+            (Some(chain), Some(key)) => Some(read_identity(&chain, &key)?),
         };
         object.finish();
         Some(UpstreamTls {
             identity,
+            client_cert_id,
             verify: verify.unwrap_or(false),
         })
     }

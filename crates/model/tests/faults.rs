@@ -522,8 +522,8 @@ fn a_certificate_of_an_upstream_comes_with_its_key() {
         "tls.client_cert: expected a certificate in PEM",
     );
     upstream_says(
-        json!({"tls": {"client_cert_id": "1", "verfy": true}}),
-        "tls.client_cert_id: certificates are not resources yet: use client_cert and client_key\n\
+        json!({"tls": {"client_cert_id": "1 2", "verfy": true}}),
+        "tls.client_cert_id: expected an id: 1 to 64 of the characters a-z A-Z 0-9 - _ .\n\
          tls.verfy: unknown property, did you mean \"verify\"?",
     );
     upstream_says(

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use outrigger_model::{
-    Consumer, ConsumerGroup, Credential, Faults, GlobalRule, Kind, PluginConfig, Resources, Route,
-    Service, Upstream,
+    Consumer, ConsumerGroup, Credential, Faults, GlobalRule, Kind, PluginConfig, PluginMetadata,
+    Proto, Resources, Route, SecretManager, Service, Ssl, Upstream,
 };
 use serde_json::Value;
 
@@ -46,6 +46,10 @@ enum Meaning {
     Consumer(Arc<Consumer>),
     Credential(Arc<Credential>),
     ConsumerGroup(Arc<ConsumerGroup>),
+    Ssl(Arc<Ssl>),
+    PluginMetadata(Arc<PluginMetadata>),
+    Proto(Arc<Proto>),
+    Secret(Arc<SecretManager>),
     /// The model has no type for it.
     Nothing,
 }
@@ -104,6 +108,10 @@ impl Reading {
             Ok(Meaning::Consumer(it)) => into.consumers.push(Arc::clone(it)),
             Ok(Meaning::Credential(it)) => into.credentials.push(Arc::clone(it)),
             Ok(Meaning::ConsumerGroup(it)) => into.consumer_groups.push(Arc::clone(it)),
+            Ok(Meaning::Ssl(it)) => into.ssls.push(Arc::clone(it)),
+            Ok(Meaning::PluginMetadata(it)) => into.plugin_metadata.push(Arc::clone(it)),
+            Ok(Meaning::Proto(it)) => into.protos.push(Arc::clone(it)),
+            Ok(Meaning::Secret(it)) => into.secrets.push(Arc::clone(it)),
             Ok(Meaning::Nothing) => {}
             Err(faults) => self.refused.push((known.key.clone(), Arc::clone(faults))),
         }
@@ -127,6 +135,12 @@ fn meaning(key: &Key, document: &Value) -> Result<Meaning, Faults> {
             Meaning::Credential(Credential::from_json(document, name)?.into())
         }
         Kind::ConsumerGroup => Meaning::ConsumerGroup(ConsumerGroup::from_json(document)?.into()),
+        Kind::Ssl => Meaning::Ssl(Ssl::from_json(document)?.into()),
+        Kind::PluginMetadata => {
+            Meaning::PluginMetadata(PluginMetadata::from_json(document, key.id())?.into())
+        }
+        Kind::Proto => Meaning::Proto(Proto::from_json(document)?.into()),
+        Kind::Secret => Meaning::Secret(SecretManager::from_json(document, key.id())?.into()),
     })
 }
 
@@ -182,7 +196,14 @@ mod tests {
             .iter()
             .map(|(key, _)| key.as_str())
             .collect();
-        assert_eq!(refused, ["consumers/jack/credentials/c2", "routes/b"]);
+        assert_eq!(
+            refused,
+            [
+                "consumers/jack/credentials/c2",
+                "routes/b",
+                "secrets/vault/s"
+            ]
+        );
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use outrigger_model::{
-    Fault, HostPattern, Id, Invalid, Kind, Place, PluginConfs, PropertyPath, Resources, UriPattern,
+    Fault, HostPattern, Id, Invalid, Kind, Place, PluginConfs, PropertyPath, Resources, Ssl,
+    UriPattern,
 };
 use outrigger_telemetry::metrics::RequestLabels;
 use serde_json::Value;
 
+use super::certificates::tls_of;
 use super::{Route, Service};
 use crate::chain::{Built, Chain, merged};
 use crate::consumer::{Consumer, Consumers, Identity};
@@ -23,6 +25,8 @@ use crate::upstream::Upstream;
 pub(super) struct Kept {
     pub(super) plugins: HashMap<(Owner, String), (Value, Arc<dyn Plugin>)>,
     upstreams: HashMap<Owner, (outrigger_model::Upstream, Arc<Upstream>)>,
+    /// Those that can be used.
+    pub(super) ssls: HashMap<Id, Arc<Ssl>>,
     /// That of the registry that built the plugins, or found that they can go on.
     mark: Mark,
 }
@@ -54,10 +58,10 @@ impl<'a> Shared<'a> {
 }
 
 pub(super) struct Compiler<'a> {
-    registry: &'a Registry,
-    previous: &'a Kept,
-    kept: Kept,
-    invalid: Vec<Invalid>,
+    pub(super) registry: &'a Registry,
+    pub(super) previous: &'a Kept,
+    pub(super) kept: Kept,
+    pub(super) invalid: Vec<Invalid>,
 }
 
 impl<'a> Compiler<'a> {
@@ -86,6 +90,7 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn shared<'r>(&mut self, resources: &'r Resources) -> Shared<'r> {
+        self.ssls(resources);
         let mut upstreams = HashMap::new();
         for upstream in &resources.upstreams {
             if let Some(id) = &upstream.id {
@@ -130,6 +135,17 @@ impl<'a> Compiler<'a> {
             self.credential(credential, &mut consumers);
         }
         consumers
+    }
+
+    /// What plugins are told has to be told to somebody.
+    pub(super) fn metadata(&mut self, resources: &Resources) {
+        for metadata in &resources.plugin_metadata {
+            if let Err(Fault { path, message }) = self.registry.get(metadata.id.as_str()) {
+                let (kind, id) = (Kind::PluginMetadata, metadata.id.clone());
+                let at = Place { kind, id, path };
+                self.invalid.push(Invalid { at, message });
+            }
+        }
     }
 
     fn consumer(
@@ -218,6 +234,7 @@ impl<'a> Compiler<'a> {
             kind,
             id: id.clone(),
         };
+        let upstream = &*self.with_identity(&owner, upstream);
         let compiled = match self.previous.upstreams.get(&owner) {
             Some((same, compiled)) if same == upstream => Arc::clone(compiled),
             _ => {
@@ -236,15 +253,11 @@ impl<'a> Compiler<'a> {
             return;
         };
         if let Err(message) = self.registry.check_identity(identity) {
-            let mut path = PropertyPath::root();
-            if owner.kind != Kind::Upstream {
-                path = path.key("upstream");
-            }
             self.invalid.push(Invalid {
                 at: Place {
                     kind: owner.kind,
                     id: owner.id.clone(),
-                    path: path.key("tls").key("client_key"),
+                    path: tls_of(owner).key("client_key"),
                 },
                 message: message.to_owned(),
             });

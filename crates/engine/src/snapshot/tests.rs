@@ -313,3 +313,60 @@ fn a_plugin_that_is_not_in_the_list_is_refused_by_name() {
         ]
     );
 }
+
+#[test]
+fn an_upstream_is_shown_the_certificate_that_it_names() {
+    let pair = |name: &str| {
+        let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        (pair.cert.pem(), pair.signing_key.serialize_pem())
+    };
+    let (one, other) = (pair("one.test"), pair("other.test"));
+    let resources = |(cert, key): &(String, String), kind: &str| {
+        let mut upstream = nodes(80);
+        upstream["scheme"] = "https".into();
+        upstream["tls"] = json!({"client_cert_id": "c"});
+        json!({
+            "ssls": [{"id": "c", "type": kind, "sni": "c.test", "cert": cert, "key": key}],
+            "routes": [{"id": "1", "uri": "/1", "upstream": upstream}],
+        })
+    };
+    let before = compile(&resources(&one, "client"), &Snapshot::empty()).unwrap();
+    let same = compile(&resources(&one, "client"), &before).unwrap();
+    let after = compile(&resources(&other, "client"), &same).unwrap();
+    let upstream = |snapshot: &Snapshot| snapshot.routes[0].upstream.clone().unwrap();
+    let shown = |snapshot: &Snapshot| {
+        let identity = upstream(snapshot).tls.clone().unwrap().identity.unwrap();
+        (identity.chain().to_vec(), identity.place())
+    };
+    assert!(Arc::ptr_eq(&upstream(&before), &upstream(&same)));
+    assert_eq!(shown(&before), shown(&same));
+    assert_ne!(shown(&before).0, shown(&after).0);
+
+    // As a store has it, where references are not checked before.
+    let wrong = resources(&one, "server");
+    let wrong = Resources::from_json(&wrong).unwrap();
+    let found = Snapshot::compile(&wrong, &registry(None), Mode::default(), &before).unwrap_err();
+    assert_eq!(
+        found[0].to_string(),
+        "route 1: upstream.tls.client_cert_id: \
+         there is no ssl c of the type \"client\" that can be used"
+    );
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused_where_it_stands() {
+    let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    let (cert, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let resources = json!({"ssls": [
+        {"id": "a", "sni": "a.test", "cert": cert, "key": key, "certs": [cert], "keys": [key]},
+    ]});
+    let resources = Resources::from_json(&resources).unwrap();
+    let registry = registry(None).checking_identities(|_| Err("does not fit"));
+    let empty = Snapshot::empty();
+    let found = Snapshot::compile(&resources, &registry, Mode::default(), &empty).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        ["ssl a: key: does not fit", "ssl a: keys[0]: does not fit"]
+    );
+}

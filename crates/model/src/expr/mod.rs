@@ -19,7 +19,7 @@ use regex::bytes::Regex;
 use crate::Cidr;
 
 pub use number::number;
-pub(crate) use read::read;
+pub(crate) use read::{pattern, read};
 
 /// An expression over variables.
 #[derive(Debug, Clone, PartialEq)]

@@ -176,7 +176,12 @@ fn texts(value: &Value) -> Vec<String> {
         .collect()
 }
 
-fn pattern(value: &Value, ignore_case: bool, at: PropertyPath) -> Result<Pattern, Fault> {
+/// A regular expression that stands at `at`.
+pub(crate) fn pattern(
+    value: &Value,
+    ignore_case: bool,
+    at: PropertyPath,
+) -> Result<Pattern, Fault> {
     let Some(text) = value.as_str() else {
         return Err(fault(at, "expected a regular expression"));
     };

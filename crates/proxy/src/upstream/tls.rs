@@ -276,7 +276,7 @@ mod tests {
     fn verified_connections_do_not_mix_with_others() {
         let verified = UpstreamTls {
             verify: true,
-            identity: None,
+            ..UpstreamTls::default()
         };
         let host = b"a.test";
         assert_ne!(

@@ -26,8 +26,8 @@ pub use apisix_yaml::{Document, Format};
 pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{
-    AccessLog, AdminApi, AdminKey, AdminRole, BreakerRule, ClientLimits, ControlApi, EnvRule,
-    Escape, ExtPlugin, MetricsExport, OutputLevel, OutputRule, RealIp, Router, RunnerLimits,
-    RunnerSettings, RunnerTerms, RunnerTimeout, Settings, Source, Tracing,
+    AccessLog, AdminApi, AdminKey, AdminRole, BreakerRule, ClientLimits, ControlApi,
+    DataEncryption, EnvRule, Escape, ExtPlugin, MetricsExport, OutputLevel, OutputRule, RealIp,
+    Router, RunnerLimits, RunnerSettings, RunnerTerms, RunnerTimeout, Settings, Source, Tracing,
 };
 pub use watch::{Change, Watch};

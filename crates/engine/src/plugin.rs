@@ -118,6 +118,16 @@ pub struct Owner {
     pub id: outrigger_model::Id,
 }
 
+/// Which properties of a plugin's configurations hold secrets: their paths, such as
+/// `password` or `session.secret`. They are APISIX's `encrypt_fields`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Secrets {
+    /// Of what it is configured with for requests.
+    pub requests: &'static [&'static str],
+    /// Of what an authentication plugin knows consumers by.
+    pub consumers: &'static [&'static str],
+}
+
 /// Makes plugins of one kind from their configurations.
 pub trait Factory: Send + Sync {
     /// The plugin's name in a route's `plugins`.
@@ -131,6 +141,12 @@ pub trait Factory: Send + Sync {
     /// one; what it does not tell, [`build`](Self::build) says.
     fn schema(&self) -> serde_json::Value {
         serde_json::json!({"type": "object"})
+    }
+
+    /// Where secrets stand in its configurations. They are sealed wherever a
+    /// configuration is kept or shown.
+    fn secrets(&self) -> Secrets {
+        Secrets::default()
     }
 
     /// Parses the configuration.

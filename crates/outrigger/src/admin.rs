@@ -76,6 +76,7 @@ pub(crate) fn api(
             live: Arc::clone(live),
             control,
         }),
+        seal: Arc::clone(live.seal()),
         prefix: PREFIX.to_owned(),
         cors: settings.cors,
     })

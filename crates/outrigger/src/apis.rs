@@ -47,6 +47,7 @@ impl Apis {
             let router = control::router(
                 Arc::clone(gateway),
                 Arc::clone(live.catalogue()),
+                Arc::clone(live.seal()),
                 address.ip(),
             );
             tracing::info!("control API: http://{address}");

@@ -35,7 +35,8 @@ pub(crate) fn check(config: &Path) -> Result<(), Failure> {
         println!("note: {note}");
     }
     let registry = plugins.registry(&settings, &runners);
-    let live = Live::new(registry, mode(settings.router), &metrics)?;
+    let seal = settings.data_encryption.seal(plugins.secret_fields());
+    let live = Live::new(registry, seal, mode(settings.router), &metrics)?;
     let SourceSettings::File { path, .. } = &settings.source else {
         // The store may be a running gateway's, which lets nobody else in.
         return Ok(());

@@ -95,7 +95,8 @@ impl Gateway {
         }
         let registry = plugins.registry(&settings, &runners);
         drop(runners);
-        let live = Live::new(registry, mode(settings.router), observed.metrics())?;
+        let seal = settings.data_encryption.seal(plugins.secret_fields());
+        let live = Live::new(registry, seal, mode(settings.router), observed.metrics())?;
         let source = Source::open(&settings, Arc::clone(&live)).await?;
         let proxy = bound.start(live.snapshot())?;
         let addresses = proxy.addresses();

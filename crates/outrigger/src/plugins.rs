@@ -1,7 +1,8 @@
 //! The plugins that the configuration allows, with the runners that it names.
 
 use outrigger_config::Settings;
-use outrigger_engine::plugin::Registry;
+use outrigger_config::store::seal::SecretFields;
+use outrigger_engine::plugin::{Registry, Secrets};
 use outrigger_plugins::{External, Runners};
 use outrigger_telemetry::metrics::Metrics;
 
@@ -27,6 +28,21 @@ impl Plugins {
             None => registry,
             Some(names) => registry.only(names),
         }
+    }
+
+    /// Which properties of all plugins' configurations hold secrets, be the plugins
+    /// allowed or not.
+    pub(crate) fn secret_fields(&self) -> SecretFields {
+        let registry = outrigger_plugins::registry(&self.0);
+        let mut fields = SecretFields::default();
+        for factory in registry.names().filter_map(|name| registry.get(name).ok()) {
+            let Secrets {
+                requests,
+                consumers,
+            } = factory.secrets();
+            fields = fields.with(factory.name(), requests, consumers);
+        }
+        fields
     }
 
     /// The names in the list `plugins` that no plugin here has.

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::header;
 use outrigger_engine::consumer::{Credential, Identity};
 use outrigger_engine::exchange::Exchange;
-use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
+use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture, Secrets};
 use outrigger_engine::response::Refusal;
 use outrigger_model::Fault;
 use serde_json::Value;
@@ -33,6 +33,13 @@ impl Factory for BasicAuthFactory {
 
     fn priority(&self) -> i32 {
         2520
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets {
+            consumers: &["password"],
+            ..Secrets::default()
+        }
     }
 
     fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {

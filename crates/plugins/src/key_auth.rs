@@ -8,7 +8,7 @@ use http::HeaderName;
 use outrigger_engine::args::{Arg, ArgEdit, edit};
 use outrigger_engine::consumer::Credential;
 use outrigger_engine::exchange::Exchange;
-use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
+use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture, Secrets};
 use outrigger_engine::response::Refusal;
 use outrigger_model::Fault;
 use outrigger_model::read::{At, Object};
@@ -29,6 +29,13 @@ impl Factory for KeyAuthFactory {
 
     fn priority(&self) -> i32 {
         2500
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets {
+            consumers: &["key"],
+            ..Secrets::default()
+        }
     }
 
     fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {

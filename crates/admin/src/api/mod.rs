@@ -20,7 +20,7 @@ use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use outrigger_config::store::{Inventory, Key as ResourceKey, Store};
+use outrigger_config::store::{Inventory, Key as ResourceKey, Seal, Store};
 use serde_json::{Value, json};
 
 use crate::answer;
@@ -63,6 +63,8 @@ pub struct AdminApi {
     pub catalogue: Arc<ArcSwap<Catalogue>>,
     /// The gateway that runs on the resources.
     pub gateway: Arc<dyn Gateway>,
+    /// Seals the secrets in answers, and opens those that come back.
+    pub seal: Arc<Seal>,
     /// What keys begin with in answers: `/apisix`.
     pub prefix: String,
     /// Whether web pages of any origin may use it, if they have a key.

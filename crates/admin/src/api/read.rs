@@ -65,7 +65,7 @@ impl AdminApi {
     fn shown(&self, key: &Key, entry: &Entry) -> Value {
         json!({
             "key": self.shown_key(key),
-            "value": &*entry.value,
+            "value": self.seal.seal_all(key, &entry.value),
             "createdIndex": entry.created,
             "modifiedIndex": entry.modified,
         })

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use outrigger_config::store::seal::{Keyring, SecretFields};
 use outrigger_config::store::{Embedded, Later, StoreError, Write};
 
 use super::*;
+use crate::PluginInfo;
 
 /// A store that fails as it is told, and then works.
 struct Failing {
@@ -46,8 +48,21 @@ impl Gateway for Idle {
     }
 }
 
+/// Knows that `key-auth` is there to know consumers by.
+fn catalogue() -> Arc<Catalogue> {
+    let known = PluginInfo {
+        name: "key-auth".to_owned(),
+        priority: 1,
+        is_auth: true,
+        schema: json!({"type": "object"}),
+        consumer_schema: None,
+        metadata_schema: None,
+    };
+    Catalogue::new(vec![known], |_, _, _, _| Ok(())).unwrap()
+}
+
 fn api(failures: impl IntoIterator<Item = StoreError>) -> AdminApi {
-    let catalogue = Catalogue::new(Vec::new(), |_, _, _, _| Ok(())).unwrap();
+    let catalogue = catalogue();
     AdminApi {
         access: Access {
             keys: None,
@@ -59,9 +74,15 @@ fn api(failures: impl IntoIterator<Item = StoreError>) -> AdminApi {
         }),
         catalogue: Arc::new(ArcSwap::new(catalogue)),
         gateway: Arc::new(Idle),
+        seal: Arc::new(seal()),
         prefix: "/apisix".to_owned(),
         cors: false,
     }
+}
+
+fn seal() -> Seal {
+    let fields = SecretFields::default().with("key-auth", &[], &["key"]);
+    Seal::new(Keyring::default(), fields)
 }
 
 async fn call(api: &AdminApi, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
@@ -75,6 +96,75 @@ async fn call(api: &AdminApi, method: Method, path: &str, body: Value) -> (Statu
     let status = response.status();
     let body = to_bytes(response.into_body(), limits::BODY).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())
+}
+
+/// What the store has of a consumer's key.
+fn kept(api: &AdminApi) -> String {
+    let inventory = api.store.inventory();
+    let entry = inventory.get(&"consumers/jack".parse().unwrap()).unwrap();
+    let key = &entry.value["plugins"]["key-auth"]["key"];
+    key.as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_shown_can_be_changed_and_handed_in_again() {
+    let api = api([]);
+    let sealed = "sGfoff/k5TVaPiyGca5e5w==";
+    let jack = json!({"username": "jack", "plugins": {"key-auth": {"key": "k1"}}});
+    let (status, made) = call(&api, Method::PUT, "consumers", jack).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let key = "/value/plugins/key-auth/key";
+    assert_eq!(made.pointer(key), Some(&sealed.into()));
+    assert_eq!(kept(&api), "k1");
+
+    let (_, mut shown) = call(&api, Method::GET, "consumers/jack", Value::Null).await;
+    assert_eq!(shown.pointer(key), Some(&sealed.into()));
+    let (_, list) = call(&api, Method::GET, "consumers", Value::Null).await;
+    assert_eq!(list["list"][0].pointer(key), Some(&sealed.into()));
+
+    let mut changed = shown["value"].take();
+    for time in ["create_time", "update_time"] {
+        changed.as_object_mut().unwrap().remove(time);
+    }
+    changed["desc"] = "other".into();
+    let (status, body) = call(&api, Method::PUT, "consumers/jack", changed).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(body["value"]["desc"], "other");
+    assert_eq!(body.pointer(key), Some(&sealed.into()));
+    assert_eq!(kept(&api), "k1");
+}
+
+#[tokio::test]
+async fn a_part_that_was_shown_means_what_it_was() {
+    let api = api([]);
+    let pem = |what: &str| {
+        format!(
+            "-----BEGIN {what}-----\n{}\n-----END {what}-----\n",
+            "x".repeat(128)
+        )
+    };
+    let (cert, private) = (pem("CERTIFICATE"), pem("PRIVATE KEY"));
+    let sealed = Keyring::default().seal(&private);
+    let key: ResourceKey = "upstreams/u".parse().unwrap();
+    let tls = |key: &str| json!({"client_cert": cert, "client_key": key});
+    for (part, handed_in) in [
+        ("tls", tls(&sealed)),
+        ("tls/client_key", sealed.clone().into()),
+        ("tls/client_key", private.clone().into()),
+    ] {
+        let part: Vec<_> = part.split('/').map(str::to_owned).collect();
+        let opened = api.opened_part(&key, &part, &handed_in);
+        let expected = if part.len() == 1 {
+            tls(&private)
+        } else {
+            private.clone().into()
+        };
+        assert_eq!(opened, expected);
+    }
+    let elsewhere = ["desc".to_owned()];
+    let text = Value::from(sealed);
+    assert_eq!(api.opened_part(&key, &elsewhere, &text), text);
+    assert_eq!(api.opened_part(&key, &elsewhere, &Value::Null), Value::Null);
 }
 
 fn route() -> Value {

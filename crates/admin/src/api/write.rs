@@ -122,6 +122,7 @@ impl AdminApi {
                 conf.insert("id".to_owned(), id.into());
             }
         }
+        let conf = self.opened(place, conf);
         self.keep(place, conf, expires, now)
     }
 
@@ -142,9 +143,11 @@ impl AdminApi {
             let Value::Object(patch) = body else {
                 return Err(refuse("invalid configuration: expected an object"));
             };
-            merge(&mut conf, patch);
+            let patch = self.seal.submitted_as(&key, patch.clone());
+            merge(&mut conf, &patch);
         } else {
-            replace(&mut conf, &place.part, body).map_err(refuse)?;
+            let part = self.opened_part(&key, &place.part, body);
+            replace(&mut conf, &place.part, &part).map_err(refuse)?;
         }
         if conf.get("id").is_some_and(|id| text_of(id) != key.id()) {
             return Err(refuse(format!("wrong {} id", place.kind.name())));
@@ -155,6 +158,27 @@ impl AdminApi {
         let mut decision = self.keep(place, conf, expires.or(entry.expires), now)?;
         decision.answer.0 = StatusCode::OK;
         Ok(decision)
+    }
+
+    /// What is meant by a whole resource: it may be one that was shown, changed.
+    fn opened(&self, place: &Place, conf: Map<String, Value>) -> Map<String, Value> {
+        // Which one it is does not matter, and may still be wrong.
+        match Key::new(&place.collection, place.kind.any_id()) {
+            Ok(key) => self.seal.submitted_as(&key, conf),
+            Err(_) => conf,
+        }
+    }
+
+    /// What is meant by a part of a resource.
+    pub(super) fn opened_part(&self, key: &Key, part: &[String], value: &Value) -> Value {
+        let mut around = Map::new();
+        if replace(&mut around, part, value).is_err() {
+            return value.clone();
+        }
+        let opened = Value::Object(self.seal.submitted_as(key, around));
+        let found = part.iter().try_fold(&opened, |at, name| at.get(name));
+        // `null` takes away, and is not there.
+        found.cloned().unwrap_or(Value::Null)
     }
 
     /// Decides to keep `conf`, which has its id.
@@ -199,7 +223,8 @@ impl AdminApi {
             Some(_) => StatusCode::OK,
             None => StatusCode::CREATED,
         };
-        let body = json!({"key": self.shown_key(&key), "value": &*value});
+        let shown = self.seal.seal_all(&key, &value);
+        let body = json!({"key": self.shown_key(&key), "value": shown});
         let changes = vec![Change::Put {
             key: key.clone(),
             value,

@@ -20,7 +20,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use http::StatusCode;
-use outrigger_config::store::Inventory;
+use outrigger_config::store::{Inventory, Seal};
 use serde_json::json;
 
 use crate::answer;
@@ -53,10 +53,11 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Gateway = State<Arc<dyn Control>>;
 
 /// The control API of `gateway`, which has the plugins of `catalogue`, listened to on
-/// `local`.
+/// `local`. Secrets of resources are shown sealed by `seal`.
 pub fn router(
     gateway: Arc<dyn Control>,
     catalogue: Arc<ArcSwap<Catalogue>>,
+    seal: Arc<Seal>,
     local: IpAddr,
 ) -> Router {
     let schemas = move || std::future::ready(schemas(&catalogue.load()));
@@ -66,7 +67,7 @@ pub fn router(
         .route("/v1/healthcheck/{collection}/{id}", get(health_of_one))
         .route("/v1/plugins/reload", put(reload_plugins))
         .route("/v1/reload", post(reload))
-        .merge(resources::router())
+        .merge(resources::router(&seal))
         .merge(runners::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

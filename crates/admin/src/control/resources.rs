@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::StatusCode;
-use outrigger_config::store::{Entry, Key};
+use outrigger_config::store::{Entry, Key, Seal};
 use serde_json::{Value, json};
 
 use super::{Control, Gateway};
@@ -26,49 +26,50 @@ const KINDS: [(&str, &str, &str); 4] = [
     ),
 ];
 
-pub(super) fn router() -> Router<Arc<dyn Control>> {
+pub(super) fn router(seal: &Arc<Seal>) -> Router<Arc<dyn Control>> {
     let mut router = Router::new();
     for (all, one, collection) in KINDS {
+        let (of_all, of_one) = (Arc::clone(seal), Arc::clone(seal));
         router = router
             .route(
                 all,
-                get(move |State(gateway): Gateway| async move { list(&*gateway, collection) }),
+                get(move |State(gateway): Gateway| {
+                    std::future::ready(list(&*gateway, &of_all, collection))
+                }),
             )
             .route(
                 one,
-                get(
-                    move |State(gateway): Gateway, Path(id): Path<String>| async move {
-                        show(&*gateway, collection, &id)
-                    },
-                ),
+                get(move |State(gateway): Gateway, Path(id): Path<String>| {
+                    std::future::ready(show(&*gateway, &of_one, collection, &id))
+                }),
             );
     }
     router
 }
 
-fn list(gateway: &dyn Control, collection: &str) -> Response {
+fn list(gateway: &dyn Control, seal: &Seal, collection: &str) -> Response {
     let resources = gateway.resources();
     let shown: Vec<Value> = resources
         .collection(collection)
-        .map(|(key, entry)| shape(key, entry))
+        .map(|(key, entry)| shape(key, entry, seal))
         .collect();
     answer::json(StatusCode::OK, &shown)
 }
 
-fn show(gateway: &dyn Control, collection: &str, id: &str) -> Response {
+fn show(gateway: &dyn Control, seal: &Seal, collection: &str, id: &str) -> Response {
     let resources = gateway.resources();
     let found = Key::new(collection, id).ok();
     match found.and_then(|key| Some((resources.get(&key)?, key))) {
-        Some((entry, key)) => answer::json(StatusCode::OK, &shape(&key, entry)),
+        Some((entry, key)) => answer::json(StatusCode::OK, &shape(&key, entry, seal)),
         None => answer::error(StatusCode::NOT_FOUND, format!("{collection} has no {id:?}")),
     }
 }
 
 /// One resource in APISIX's shape.
-fn shape(key: &Key, entry: &Entry) -> Value {
+fn shape(key: &Key, entry: &Entry, seal: &Seal) -> Value {
     json!({
         "key": format!("/{key}"),
-        "value": &*entry.value,
+        "value": seal.seal_all(key, &entry.value),
         "createdIndex": entry.created,
         "modifiedIndex": entry.modified,
         "orig_modifiedIndex": entry.modified,

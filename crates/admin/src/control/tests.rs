@@ -89,7 +89,7 @@ async fn start(gateway: Arc<Fake>) -> (SocketAddr, Serving) {
     let address = bound.address();
     (
         address,
-        bound.serve(router(gateway, catalogue(), address.ip())),
+        bound.serve(router(gateway, catalogue(), Arc::default(), address.ip())),
     )
 }
 

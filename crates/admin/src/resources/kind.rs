@@ -104,6 +104,14 @@ impl Kind {
         self != Self::PluginMetadata
     }
 
+    /// An id that one of the kind may have.
+    pub(crate) fn any_id(self) -> &'static str {
+        match self {
+            Self::Secret => "vault/1",
+            _ => "1",
+        }
+    }
+
     /// Why this gateway keeps none of the kind. What would be kept and do
     /// nothing is refused.
     pub(crate) fn unsupported(self) -> Option<&'static str> {

@@ -8,7 +8,7 @@ use outrigger_model::read::{At, Object};
 use outrigger_model::{Cidr, Trust};
 
 use super::foreign::{self, Notes};
-use super::{ControlApi, Router, control, listen, trust};
+use super::{ControlApi, DataEncryption, Router, control, listen, trust};
 
 /// What the section says.
 pub(super) struct Apisix {
@@ -22,6 +22,7 @@ pub(super) struct Apisix {
     pub(super) server_tokens: bool,
     pub(super) upstream_trust: Trust,
     pub(super) workers: Option<NonZeroUsize>,
+    pub(super) data_encryption: DataEncryption,
 }
 
 pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix {
@@ -38,6 +39,7 @@ pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix
         server_tokens: flag("enable_server_tokens", true),
         upstream_trust: read_ssl(section, folder),
         workers: flag("enable_dev_mode", false).then_some(NonZeroUsize::MIN),
+        data_encryption: DataEncryption::read(section),
     };
     refuse_stream(section);
     foreign::sort_out(section, foreign::APISIX, notes);

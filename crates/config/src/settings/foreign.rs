@@ -143,10 +143,6 @@ pub(super) const APISIX: Table = &[
         NoEffect("nothing starts before it is configured"),
     ),
     ("worker_startup_time_threshold", Nginx),
-    (
-        "data_encryption",
-        NoEffect("resources are stored as they are"),
-    ),
     ("events", Nginx),
     ("lru", NoEffect("no secrets are fetched")),
     ("id", NoEffect("the gateway has no id yet")),

@@ -9,6 +9,7 @@ mod admin;
 mod apisix;
 mod control;
 mod deployment;
+mod encryption;
 mod ext_plugin;
 mod foreign;
 mod listen;
@@ -39,6 +40,7 @@ use crate::yaml;
 pub use self::access_log::{AccessLog, Escape};
 pub use self::admin::{AdminApi, AdminKey, AdminRole};
 pub use self::control::ControlApi;
+pub use self::encryption::DataEncryption;
 pub use self::ext_plugin::{
     BreakerRule, EnvRule, ExtPlugin, OutputLevel, OutputRule, RunnerLimits, RunnerSettings,
     RunnerTerms, RunnerTimeout,
@@ -92,6 +94,8 @@ pub struct Settings {
     pub plugins: Option<Vec<String>>,
     /// How many threads serve requests; none for as many as there are cores.
     pub workers: Option<NonZeroUsize>,
+    /// How secrets are kept and shown.
+    pub data_encryption: DataEncryption,
     /// The folder of the embedded store; absolute.
     pub data_dir: PathBuf,
     /// The folder for sockets, absolute; none for the system's own choice.
@@ -220,6 +224,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         ext_plugin,
         plugins,
         workers: own.workers.or(apisix.workers).or(nginx.workers),
+        data_encryption: apisix.data_encryption,
         data_dir: own.data_dir,
         runtime_dir: own.runtime_dir,
         body_memory: own.body_memory,

@@ -1,8 +1,9 @@
 //! The embedded store's file.
 //!
-//! One table holds the resources by their keys, one the revision. A write is
+//! One table holds the resources by their keys, secrets sealed, one the revision. A write is
 //! one transaction, synced before it returns.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -14,7 +15,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefini
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Change, Entry, Inventory, Key, OpenError};
+use super::{Change, Entry, Inventory, Key, OpenError, Seal};
 
 /// The file in the folder.
 const FILE: &str = "resources.redb";
@@ -37,13 +38,15 @@ struct Stored<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
     #[serde(borrow)]
-    value: std::borrow::Cow<'a, RawValue>,
+    value: Cow<'a, RawValue>,
 }
 
 /// The file. After an error it is opened anew for the next write: what the
 /// error was about may be over, as with a disk that was full.
 pub(super) struct Disk {
     path: PathBuf,
+    /// What is in the file is sealed.
+    seal: Seal,
     database: Option<Database>,
 }
 
@@ -55,7 +58,7 @@ impl fmt::Debug for Disk {
 
 impl Disk {
     /// Opens or makes the file, and reads it.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Inventory), OpenError> {
+    pub(super) fn open(folder: &Path, seal: Seal) -> Result<(Self, Inventory), OpenError> {
         let path = folder.join(FILE);
         let of_folder = |source| OpenError::Folder {
             folder: folder.display().to_string(),
@@ -76,9 +79,10 @@ impl Disk {
             }
             Err(error) => return Err(broken(&path, error)),
         };
-        let inventory = read(&database).map_err(|why| broken(&path, why))?;
+        let inventory = read(&database, &seal).map_err(|why| broken(&path, why))?;
         let disk = Self {
             path,
+            seal,
             database: Some(database),
         };
         Ok((disk, inventory))
@@ -92,7 +96,7 @@ impl Disk {
         };
         // Where this fails the database is dropped: after an error of the disk
         // it takes no more writes.
-        write(&database, changes, after).map_err(|error| error.to_string())?;
+        write(&database, changes, after, &self.seal).map_err(|error| error.to_string())?;
         self.database = Some(database);
         Ok(())
     }
@@ -109,6 +113,7 @@ fn write(
     database: &Database,
     changes: &[Change],
     after: &Inventory,
+    seal: &Seal,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let transaction = database.begin_write()?;
     {
@@ -120,7 +125,10 @@ fn write(
             let (Change::Put { key, .. } | Change::Delete(key)) = change;
             match after.get(key) {
                 Some(entry) => {
-                    resources.insert(key.as_str(), &*serde_json::to_vec(&stored(entry)?)?)?;
+                    resources.insert(
+                        key.as_str(),
+                        &*serde_json::to_vec(&stored(key, entry, seal)?)?,
+                    )?;
                 }
                 None => {
                     resources.remove(key.as_str())?;
@@ -132,7 +140,7 @@ fn write(
     Ok(())
 }
 
-fn stored(entry: &Entry) -> Result<Stored<'static>, serde_json::Error> {
+fn stored(key: &Key, entry: &Entry, seal: &Seal) -> Result<Stored<'static>, serde_json::Error> {
     let expires = entry.expires.map(|at| {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -141,11 +149,13 @@ fn stored(entry: &Entry) -> Result<Stored<'static>, serde_json::Error> {
         created: entry.created,
         modified: entry.modified,
         expires,
-        value: std::borrow::Cow::Owned(serde_json::value::to_raw_value(&*entry.value)?),
+        value: Cow::Owned(serde_json::value::to_raw_value(
+            &*seal.seal_all(key, &entry.value),
+        )?),
     })
 }
 
-fn read(database: &Database) -> Result<Inventory, String> {
+fn read(database: &Database, seal: &Seal) -> Result<Inventory, String> {
     let mut inventory = Inventory::default();
     let transaction = database.begin_read().map_err(|error| error.to_string())?;
     let facts = match transaction.open_table(FACTS) {
@@ -171,18 +181,24 @@ fn read(database: &Database) -> Result<Inventory, String> {
     let resources = resources.map_err(|error| error.to_string())?;
     for row in resources.iter().map_err(|error| error.to_string())? {
         let (key, value) = row.map_err(|error| error.to_string())?;
-        let entry = entry(value.value()).map_err(|error| format!("{}: {error}", key.value()))?;
-        let key: Key = key.value().parse().map_err(|error| format!("{error}"))?;
+        let name = key.value();
+        let key: Key = name.parse().map_err(|error| format!("{name}: {error}"))?;
+        let entry = entry(&key, value.value(), seal).map_err(|error| format!("{name}: {error}"))?;
         inventory.entries.insert(key, entry);
     }
     Ok(inventory)
 }
 
-fn entry(bytes: &[u8]) -> Result<Entry, serde_json::Error> {
+fn entry(key: &Key, bytes: &[u8], seal: &Seal) -> Result<Entry, serde_json::Error> {
     let stored: Stored<'_> = serde_json::from_slice(bytes)?;
     let expires = stored.expires.map(Duration::from_millis);
+    let value = serde_json::from_str(stored.value.get())?;
+    let value = match seal.open(key, &value) {
+        Cow::Owned(opened) => opened,
+        Cow::Borrowed(_) => value,
+    };
     Ok(Entry {
-        value: Arc::new(serde_json::from_str(stored.value.get())?),
+        value: Arc::new(value),
         created: stored.created,
         modified: stored.modified,
         expires: expires.and_then(|since| SystemTime::checked_add(&UNIX_EPOCH, since)),

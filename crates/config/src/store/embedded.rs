@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use tokio::sync::{Mutex, watch};
 
 use super::disk::Disk;
-use super::{Change, Inventory, Later, OpenError, Store, StoreError, Write};
+use super::{Change, Inventory, Later, OpenError, Seal, Store, StoreError, Write};
 use crate::limits;
 
 /// Resources in memory, and in a file where there is one.
@@ -27,13 +27,14 @@ impl Embedded {
         Self::new(None, Inventory::default())
     }
 
-    /// The store in `folder`, which is made if it is not there. Reads all of
+    /// The store in `folder`, which is made if it is not there. Secrets in it are
+    /// sealed by `seal`; those that were written plain before are read too. Reads all of
     /// it: do not call this where others wait.
     ///
     /// # Errors
     /// The file cannot be made, read or locked.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let (disk, inventory) = Disk::open(folder)?;
+    pub fn open(folder: &Path, seal: Seal) -> Result<Self, OpenError> {
+        let (disk, inventory) = Disk::open(folder, seal)?;
         Ok(Self::new(Some(disk), inventory))
     }
 

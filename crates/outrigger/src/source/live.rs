@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use outrigger_admin::Catalogue;
-use outrigger_config::store::{Inventory, Key, Reader};
+use outrigger_config::store::{Inventory, Key, Reader, Seal};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
@@ -22,6 +22,8 @@ pub(crate) struct Live {
     registry: ArcSwap<Registry>,
     /// The same plugins as the Admin API knows them.
     catalogue: Arc<ArcSwap<Catalogue>>,
+    /// Seals secrets that leave the gateway.
+    seal: Arc<Seal>,
     mode: Mode,
     metrics: Metrics,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -57,6 +59,7 @@ impl Live {
     /// A plugin's schema cannot be read, which is a defect of the plugin.
     pub(crate) fn new(
         registry: Registry,
+        seal: Seal,
         mode: Mode,
         metrics: &Metrics,
     ) -> Result<Arc<Self>, Failure> {
@@ -67,6 +70,7 @@ impl Live {
         Ok(Arc::new(Live {
             registry: ArcSwap::new(registry),
             catalogue: Arc::new(ArcSwap::new(catalogue)),
+            seal: Arc::new(seal),
             mode,
             metrics: metrics.clone(),
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
@@ -102,6 +106,11 @@ impl Live {
     /// The plugins that there are, as the Admin API knows them.
     pub(crate) fn catalogue(&self) -> &Arc<ArcSwap<Catalogue>> {
         &self.catalogue
+    }
+
+    /// What seals secrets that leave the gateway.
+    pub(crate) fn seal(&self) -> &Arc<Seal> {
+        &self.seal
     }
 
     /// What requests run on.

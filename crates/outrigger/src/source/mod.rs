@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use outrigger_config::Settings;
 use outrigger_config::Source as SourceSettings;
-use outrigger_config::store::{Embedded, Store};
+use outrigger_config::store::{Embedded, Seal, Store};
 use outrigger_engine::plugin::Registry;
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,7 +37,7 @@ impl Source {
                 Self::File(file::FileSource::open(path, *format, live).await?)
             }
             SourceSettings::Store => Self::Store(store::StoreSource::open(
-                embedded(&settings.data_dir).await?,
+                embedded(&settings.data_dir, live.seal()).await?,
                 live,
             )?),
         })
@@ -68,9 +68,9 @@ pub(crate) struct Rebuild {
 }
 
 /// The embedded store, read away from the control thread.
-async fn embedded(folder: &Path) -> Result<Arc<dyn Store>, Failure> {
-    let folder = folder.to_owned();
-    let opening = tokio::task::spawn_blocking(move || Embedded::open(&folder));
+async fn embedded(folder: &Path, seal: &Arc<Seal>) -> Result<Arc<dyn Store>, Failure> {
+    let (folder, seal) = (folder.to_owned(), Seal::clone(seal));
+    let opening = tokio::task::spawn_blocking(move || Embedded::open(&folder, seal));
     Ok(Arc::new(opening.await??))
 }
 

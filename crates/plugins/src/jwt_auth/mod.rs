@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use outrigger_engine::args::{Arg, ArgEdit, edit};
 use outrigger_engine::consumer::{Credential, Identity};
 use outrigger_engine::exchange::Exchange;
-use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
+use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture, Secrets};
 use outrigger_engine::response::Refusal;
 use outrigger_model::Fault;
 use outrigger_model::read::{At, Object};
@@ -37,6 +37,13 @@ impl Factory for JwtAuthFactory {
 
     fn priority(&self) -> i32 {
         2510
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets {
+            consumers: &["secret", "private_key"],
+            ..Secrets::default()
+        }
     }
 
     fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {

@@ -45,7 +45,7 @@ fn uris(store: &Embedded) -> Vec<(String, String)> {
 
 fn reopened(store: Embedded, folder: &TempDir) -> Embedded {
     drop(store);
-    Embedded::open(folder.path()).unwrap()
+    Embedded::open(folder.path(), Seal::default()).unwrap()
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_write_whose_conditions_do_not_hold_changes_nothing() {
 #[tokio::test]
 async fn what_was_written_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Embedded::open(folder.path()).unwrap();
+    let store = Embedded::open(folder.path(), Seal::default()).unwrap();
     make(&store, vec![put("routes/a", "/1"), put("routes/b", "/2")]).await;
     make(
         &store,
@@ -119,11 +119,11 @@ async fn the_file_is_for_its_user_alone_and_for_one_gateway() {
 
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("new/data");
-    let _store = Embedded::open(&data).unwrap();
+    let _store = Embedded::open(&data, Seal::default()).unwrap();
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&data.join("resources.redb")), 0o600);
-    let second = Embedded::open(&data).unwrap_err();
+    let second = Embedded::open(&data, Seal::default()).unwrap_err();
     assert!(matches!(second, OpenError::InUse { .. }), "{second}");
 }
 
@@ -133,12 +133,12 @@ async fn a_file_that_is_none_of_ours_is_refused_and_left_alone() {
     let file = folder.path().join("resources.redb");
     let bytes = vec![b'x'; 5000];
     std::fs::write(&file, &bytes).unwrap();
-    let error = Embedded::open(folder.path()).unwrap_err();
+    let error = Embedded::open(folder.path(), Seal::default()).unwrap_err();
     assert!(matches!(error, OpenError::Broken { .. }), "{error}");
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
 
     let blocked = file.join("data");
-    let error = Embedded::open(&blocked).unwrap_err();
+    let error = Embedded::open(&blocked, Seal::default()).unwrap_err();
     assert!(matches!(error, OpenError::Folder { .. }), "{error}");
 }
 
@@ -160,7 +160,7 @@ async fn whoever_waits_for_a_change_gets_it() {
 #[tokio::test]
 async fn what_has_a_time_goes_when_it_is_over_even_across_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Embedded::open(folder.path()).unwrap();
+    let store = Embedded::open(folder.path(), Seal::default()).unwrap();
     let lasting = Duration::from_secs(3600);
     let brief = Duration::from_millis(100);
     let mortal = |text: &str, life| Change::Put {
@@ -180,4 +180,49 @@ async fn what_has_a_time_goes_when_it_is_over_even_across_a_restart() {
     let keys: Vec<_> = after.iter().map(|(key, _)| key.to_string()).collect();
     assert_eq!(keys, ["routes/eternal", "routes/lasting"]);
     assert_eq!(uris(&reopened(store, &folder)).len(), 2);
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_on_the_disk_and_plain_in_memory() {
+    use super::super::seal::{Keyring, SecretFields};
+
+    let folder = tempfile::tempdir().unwrap();
+    let fields = || SecretFields::default().with("key-auth", &[], &["key"]);
+    let seal = || Seal::new(Keyring::default(), fields());
+    let jack = |key_of_jack: &str| Change::Put {
+        key: key("consumers/jack"),
+        value: Arc::new(json!({"plugins": {"key-auth": {"key": key_of_jack}}})),
+        expires: None,
+    };
+    let found = |store: &Embedded| {
+        let inventory = store.inventory();
+        let value = &inventory.get(&key("consumers/jack")).unwrap().value;
+        value["plugins"]["key-auth"]["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let has = |text: &str| {
+        let file = std::fs::read(folder.path().join("resources.redb")).unwrap();
+        file.windows(text.len()).any(|part| part == text.as_bytes())
+    };
+
+    let store = Embedded::open(folder.path(), seal()).unwrap();
+    make(&store, vec![jack("hush-hush")]).await;
+    assert_eq!(found(&store), "hush-hush");
+    drop(store);
+    assert!(!has("hush-hush"));
+    let store = Embedded::open(folder.path(), seal()).unwrap();
+    assert_eq!(found(&store), "hush-hush");
+    drop(store);
+
+    // Written plain before, or with sealing switched off since.
+    let off = Seal::off(Keyring::default(), fields());
+    let store = Embedded::open(folder.path(), off).unwrap();
+    assert_eq!(found(&store), "hush-hush");
+    make(&store, vec![jack("for-all-to-see")]).await;
+    drop(store);
+    assert!(has("for-all-to-see"));
+    let store = Embedded::open(folder.path(), seal()).unwrap();
+    assert_eq!(found(&store), "for-all-to-see");
 }

@@ -12,7 +12,7 @@ mod keyring;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use fields::SecretFields;
 pub use keyring::{Keyring, NotASealKey, SealKey};
@@ -85,6 +85,19 @@ impl Seal {
         match self.seals {
             true => self.open(key, value),
             false => Cow::Borrowed(value),
+        }
+    }
+
+    /// As [`submitted`](Self::submitted), of a document's properties.
+    pub fn submitted_as(&self, key: &Key, properties: Map<String, Value>) -> Map<String, Value> {
+        let document = Value::Object(properties);
+        let opened = match self.submitted(key, &document) {
+            Cow::Owned(opened) => opened,
+            Cow::Borrowed(_) => document,
+        };
+        match opened {
+            Value::Object(properties) => properties,
+            _ => unreachable!("what is opened keeps its shape"),
         }
     }
 

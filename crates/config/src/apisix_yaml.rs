@@ -15,6 +15,7 @@ use outrigger_model::{Credential, Faults, Id, Invalid, Kind, Place, PropertyPath
 use serde_json::{Map, Value};
 
 use crate::env::{Env, substitute};
+use crate::references;
 use crate::report::{Location, Problem, Report};
 use crate::store::{Inventory, Key};
 use crate::tree::{Marks, Tree};
@@ -144,8 +145,9 @@ pub fn parse(
     }
     let (value, marks) = tree.split();
     let value = without_empty_keys(value);
-    let resources =
-        read_resources(&value).map_err(|faults| Report::of_faults(file, faults, &marks))?;
+    let resolved = references::resolve_all(&value, env);
+    let resources = resolved.and_then(|resolved| read_resources(&resolved));
+    let resources = resources.map_err(|faults| Report::of_faults(file, faults, &marks))?;
     let Value::Object(written) = value else {
         unreachable!("resources were read from an object")
     };

@@ -20,6 +20,7 @@ mod report;
 mod settings;
 mod tree;
 mod watch;
+mod way;
 mod yaml;
 
 pub use apisix_yaml::{Document, Format};

@@ -34,7 +34,7 @@ pub struct Faults(Vec<Fault>);
 
 impl Faults {
     /// None if there is no fault.
-    pub(crate) fn new(faults: Vec<Fault>) -> Option<Self> {
+    pub fn new(faults: Vec<Fault>) -> Option<Self> {
         (!faults.is_empty()).then_some(Self(faults))
     }
 

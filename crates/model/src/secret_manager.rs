@@ -91,7 +91,7 @@ impl SecretManager {
 
     fn read_of(at: &At<'_>, (manager, id): (&'static str, Id)) -> Option<Self> {
         let object = at.object()?;
-        object.ignore(&["id", "create_time", "update_time"]);
+        object.ignore(&["id", "create_time", "update_time", "timeout"]);
         let settings = match manager {
             "vault" => read_vault(&object),
             "aws" => read_aws(&object),

@@ -11,13 +11,13 @@ use outrigger_admin::control::{Answer, Control};
 use outrigger_admin::server::Bound;
 use outrigger_admin::{Catalogue, PluginInfo, PluginUse};
 use outrigger_config::store::{Inventory, Key as ResourceKey, Store};
-use outrigger_config::{AdminApi, AdminKey, AdminRole};
+use outrigger_config::{AdminApi, AdminKey, AdminRole, references};
 use outrigger_engine::plugin::{Owner, Registry};
 use outrigger_model::{Fault, Kind};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::source::{self, Live};
+use crate::source::{self, Live, env};
 
 /// What keys of resources begin with in answers (APISIX's default).
 const PREFIX: &str = "/apisix";
@@ -77,6 +77,7 @@ pub(crate) fn api(
             control,
         }),
         seal: Arc::clone(live.seal()),
+        env,
         prefix: PREFIX.to_owned(),
         cors: settings.cors,
     })
@@ -116,6 +117,7 @@ fn judge(
     key: &ResourceKey,
 ) -> Result<(), Fault> {
     let factory = registry.get(name)?;
+    let conf = &*references::resolve_conf(conf, &env).map_err(references::first)?;
     if what_for == PluginUse::Consumer
         && let Some(credential) = factory.credential(conf)
     {

@@ -102,6 +102,10 @@ impl Place {
             rest => (kind, collection.clone(), rest),
         };
         let (id, part) = match rest {
+            // Who keeps the secrets is a part of the id.
+            [manager, id, part @ ..] if kind == Kind::Secret => {
+                (Some(format!("{manager}/{id}")), part.to_vec())
+            }
             [] => (None, Vec::new()),
             [id, part @ ..] => (Some(id.clone()), part.to_vec()),
         };
@@ -179,6 +183,9 @@ mod tests {
         assert_eq!(credential.collection, "consumers/jack/credentials");
         assert_eq!(credential.id.as_deref(), Some("c1"));
         assert_eq!(credential.consumer(), Some("jack"));
+        let secret = place("secrets/vault/1/uri").unwrap();
+        assert_eq!(secret.id.as_deref(), Some("vault/1"));
+        assert_eq!(secret.part, ["uri"]);
         let part = place("routes/1/upstream/nodes").unwrap();
         assert_eq!(part.part, ["upstream", "nodes"]);
         assert!(place("nonsense").is_err());

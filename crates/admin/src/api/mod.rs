@@ -20,7 +20,7 @@ use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use outrigger_config::store::{Inventory, Key as ResourceKey, Seal, Store};
+use outrigger_config::store::{Inventory, Key as ResourceKey, ReaderEnv, Seal, Store};
 use serde_json::{Value, json};
 
 use crate::answer;
@@ -65,6 +65,8 @@ pub struct AdminApi {
     pub gateway: Arc<dyn Gateway>,
     /// Seals the secrets in answers, and opens those that come back.
     pub seal: Arc<Seal>,
+    /// Looks up what resources refer to in the environment.
+    pub env: ReaderEnv,
     /// What keys begin with in answers: `/apisix`.
     pub prefix: String,
     /// Whether web pages of any origin may use it, if they have a key.

@@ -75,6 +75,7 @@ fn api(failures: impl IntoIterator<Item = StoreError>) -> AdminApi {
         catalogue: Arc::new(ArcSwap::new(catalogue)),
         gateway: Arc::new(Idle),
         seal: Arc::new(seal()),
+        env: |_| None,
         prefix: "/apisix".to_owned(),
         cors: false,
     }

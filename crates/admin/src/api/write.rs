@@ -149,11 +149,12 @@ impl AdminApi {
             let part = self.opened_part(&key, &place.part, body);
             replace(&mut conf, &place.part, &part).map_err(refuse)?;
         }
-        if conf.get("id").is_some_and(|id| text_of(id) != key.id()) {
+        let own = own_id(key.id());
+        if conf.get("id").is_some_and(|id| text_of(id) != own) {
             return Err(refuse(format!("wrong {} id", place.kind.name())));
         }
         if !conf.contains_key("id") {
-            conf.insert("id".to_owned(), key.id().into());
+            conf.insert("id".to_owned(), own.into());
         }
         let mut decision = self.keep(place, conf, expires.or(entry.expires), now)?;
         decision.answer.0 = StatusCode::OK;
@@ -193,10 +194,11 @@ impl AdminApi {
         resources::check_schema(kind, &Value::Object(conf.clone()))
             .map_err(|why| refuse(format!("invalid configuration: {why}")))?;
         let id = match kind {
-            Kind::Consumer => conf.get("username"),
-            _ => conf.get("id"),
+            Kind::Consumer => conf.get("username").map(text_of),
+            Kind::Secret => place.id.clone(),
+            _ => conf.get("id").map(text_of),
         };
-        let id = id.map(text_of).unwrap_or_default();
+        let id = id.unwrap_or_default();
         let key = Key::new(&place.collection, &id)
             .map_err(|error| refuse(format!("invalid configuration: {error}")))?;
         let mut conditions = match place.consumer() {
@@ -204,7 +206,8 @@ impl AdminApi {
             None => Vec::new(),
         };
         let catalogue = self.catalogue.load();
-        let checked = resources::check(kind, &key, &conf, now, &catalogue).map_err(refuse)?;
+        let checked =
+            resources::check(kind, &key, &conf, now, &catalogue, self.env).map_err(refuse)?;
         conditions.extend(checked);
         let before = now.get(&key);
         conditions.push(match before {
@@ -297,17 +300,30 @@ fn give_id(place: &Place, conf: &mut Map<String, Value>) -> Result<(), Refusal> 
             _ => Ok(()),
         };
     }
+    if kind == Kind::Secret {
+        match &place.id {
+            None => return Err(refuse("missing secret type")),
+            Some(id) if !id.contains('/') => return Err(refuse("missing secret id")),
+            Some(_) => {}
+        }
+    }
     match (&place.id, conf.get("id")) {
         (None, None) => Err(refuse(format!("missing {} id", kind.name()))),
         (None, Some(_)) => Ok(()),
-        (Some(id), Some(own)) if text_of(own) != *id => {
+        (Some(id), Some(own)) if text_of(own) != own_id(id) => {
             Err(refuse(format!("wrong {} id", kind.name())))
         }
         (Some(id), _) => {
-            conf.insert("id".to_owned(), id.as_str().into());
+            conf.insert("id".to_owned(), own_id(id).into());
             Ok(())
         }
     }
+}
+
+/// The id that a resource itself has, of one that may begin with who keeps the secrets:
+/// `vault/1` is `1`.
+fn own_id(id: &str) -> &str {
+    id.rsplit_once('/').map_or(id, |(_, own)| own)
 }
 
 /// The consumer that a credential is for, if there is one.

@@ -1,15 +1,19 @@
 //! Whether a resource may be kept: by its schema, what it names, its plugins,
 //! and last by the model, which is what requests will run on.
 
-use outrigger_config::store::{Condition, Inventory, Key};
+use outrigger_config::references;
+use outrigger_config::store::{Condition, Inventory, Key, ReaderEnv};
 use outrigger_model::{
-    Consumer, ConsumerGroup, Credential, Faults, GlobalRule, PluginConfig, Route, Service, Upstream,
+    Consumer, ConsumerGroup, Credential, Faults, GlobalRule, PluginConfig, PluginMetadata, Proto,
+    Route, SecretManager, Service, Ssl, Upstream,
 };
 use serde_json::{Map, Value};
 
 use super::fault::worded;
 use super::plugins::check_vars;
-use super::{Catalogue, Kind, PluginUse, references, schema_of, upstream};
+use super::references as referred;
+use super::secret_schemas::schema_of_manager;
+use super::{Catalogue, Kind, PluginUse, certificates, schema_of, upstream};
 
 /// Checks a resource that agrees with its schema ([`check_schema`]) and is to be
 /// kept under `key`. Returns what has to stay so for this to be right.
@@ -22,29 +26,34 @@ pub(crate) fn check(
     conf: &Map<String, Value>,
     inventory: &Inventory,
     catalogue: &Catalogue,
+    env: ReaderEnv,
 ) -> Result<Vec<Condition>, String> {
-    let document = Value::Object(conf.clone());
-    if let Some(why) = kind.unsupported() {
-        return Err(why.to_owned());
+    if kind == Kind::Secret {
+        check_manager(key, conf)?;
     }
     let own_upstream = match kind {
         Kind::Upstream => Some(conf),
         _ => conf.get("upstream").and_then(Value::as_object),
     };
     own_upstream.map_or(Ok(()), upstream::check)?;
-    let mut conditions = references::check(kind, conf, inventory)?;
+    let mut conditions = referred::check(kind, conf, inventory)?;
     check_plugins(kind, key, conf, catalogue)?;
     if kind == Kind::GlobalRule {
         conditions.extend(check_global_rule(key, conf, inventory)?);
     }
-    if kind == Kind::Ssl {
-        check_certificates(conf)?;
-    }
     conf.get("vars").map_or(Ok(()), check_vars)?;
-    check_model(kind, key, &document).map_err(|faults| {
-        let first = faults.iter().next().map(worded).unwrap_or_default();
-        format!("invalid configuration: {first}")
-    })?;
+    let document = Value::Object(conf.clone());
+    let said = |faults| {
+        format!(
+            "invalid configuration: {}",
+            worded(&references::first(faults))
+        )
+    };
+    let meant = references::resolve(kind.of_model(), &document, &env).map_err(said)?;
+    if kind == Kind::Ssl {
+        certificates::check(&meant)?;
+    }
+    check_model(kind, key, &meant).map_err(said)?;
     Ok(conditions)
 }
 
@@ -106,37 +115,16 @@ fn check_global_rule(
     Ok(vec![Condition::NothingNewer(Key::prefix_of(collection))])
 }
 
-fn check_certificates(conf: &Map<String, Value>) -> Result<(), String> {
-    let count = |name: &str| conf.get(name).and_then(Value::as_array).map_or(0, Vec::len);
-    if count("certs") != count("keys") {
-        return Err("mismatched number of certs and keys".to_owned());
-    }
-    let all = |one: &str, many: &str| -> Vec<&str> {
-        let more = conf.get(many).and_then(Value::as_array);
-        let all = conf.get(one).into_iter().chain(more.into_iter().flatten());
-        all.filter_map(Value::as_str)
-            .filter(|text| !text.starts_with('$'))
-            .collect()
-    };
-    let is_pem = |text: &&str, what: &str| {
-        text.contains("-----BEGIN ") && text.contains(&format!("{what}-----\n"))
-    };
-    if !all("cert", "certs")
-        .iter()
-        .all(|it| is_pem(it, "CERTIFICATE"))
-    {
-        return Err("failed to parse cert: it is not in PEM format".to_owned());
-    }
-    if !all("key", "keys")
-        .iter()
-        .all(|it| is_pem(it, "PRIVATE KEY"))
-    {
-        return Err("failed to parse key: it is not in PEM format".to_owned());
-    }
-    Ok(())
+fn check_manager(key: &Key, conf: &Map<String, Value>) -> Result<(), String> {
+    let manager = key.id().split('/').next().unwrap_or_default();
+    let schema =
+        schema_of_manager(manager).ok_or_else(|| format!("invalid secret manager: {manager}"))?;
+    schema
+        .check(&Value::Object(conf.clone()))
+        .map_err(|why| format!("invalid configuration: {why}"))
 }
 
-/// What the model has no type for yet serves no request.
+/// By the model, which is what requests run on.
 fn check_model(kind: Kind, key: &Key, document: &Value) -> Result<(), Faults> {
     match kind {
         Kind::Route => Route::from_json(document).map(drop),
@@ -151,6 +139,9 @@ fn check_model(kind: Kind, key: &Key, document: &Value) -> Result<(), Faults> {
             let key = key.as_str().strip_prefix(&below).unwrap_or_default();
             Credential::from_json(document, key).map(drop)
         }
-        Kind::Ssl | Kind::PluginMetadata | Kind::Proto | Kind::Secret => Ok(()),
+        Kind::Ssl => Ssl::from_json(document).map(drop),
+        Kind::PluginMetadata => PluginMetadata::from_json(document, key.id()).map(drop),
+        Kind::Proto => Proto::from_json(document).map(drop),
+        Kind::Secret => SecretManager::from_json(document, key.id()).map(drop),
     }
 }

@@ -112,15 +112,21 @@ impl Kind {
         }
     }
 
-    /// Why this gateway keeps none of the kind. What would be kept and do
-    /// nothing is refused.
-    pub(crate) fn unsupported(self) -> Option<&'static str> {
+    /// The model's name for it.
+    pub(crate) fn of_model(self) -> outrigger_model::Kind {
         match self {
-            Self::Proto => Some("protos are not supported: there is no plugin that uses them"),
-            Self::Secret => Some(
-                "secrets are not supported yet: write the value into the plugin's configuration",
-            ),
-            _ => None,
+            Self::Route => outrigger_model::Kind::Route,
+            Self::Service => outrigger_model::Kind::Service,
+            Self::Upstream => outrigger_model::Kind::Upstream,
+            Self::Consumer => outrigger_model::Kind::Consumer,
+            Self::Credential => outrigger_model::Kind::Credential,
+            Self::ConsumerGroup => outrigger_model::Kind::ConsumerGroup,
+            Self::PluginConfig => outrigger_model::Kind::PluginConfig,
+            Self::GlobalRule => outrigger_model::Kind::GlobalRule,
+            Self::Ssl => outrigger_model::Kind::Ssl,
+            Self::PluginMetadata => outrigger_model::Kind::PluginMetadata,
+            Self::Proto => outrigger_model::Kind::Proto,
+            Self::Secret => outrigger_model::Kind::Secret,
         }
     }
 }

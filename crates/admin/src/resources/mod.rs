@@ -1,11 +1,13 @@
 //! The kinds of resources that the Admin API keeps, and what is right for each.
 
+mod certificates;
 mod check;
 mod fault;
 mod kind;
 mod plugins;
 mod references;
 mod schemas;
+mod secret_schemas;
 mod upstream;
 mod upstream_schema;
 

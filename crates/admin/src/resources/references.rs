@@ -36,7 +36,17 @@ pub(super) fn check(
     };
     let certificate = upstream.and_then(|upstream| upstream.get("tls")?.get("client_cert_id"));
     if let Some(id) = certificate {
-        conditions.push(find(Kind::Ssl, id, inventory)?);
+        let found = find(Kind::Ssl, id, inventory)?;
+        if let Condition::Same(key) = &found
+            && let Some(ssl) = inventory.get(key)
+            && ssl.value.get("type").and_then(Value::as_str) != Some("client")
+        {
+            let id = text_of(id);
+            return Err(format!(
+                "failed to fetch ssl info by ssl id [{id}], wrong ssl type"
+            ));
+        }
+        conditions.push(found);
     }
     Ok(conditions)
 }

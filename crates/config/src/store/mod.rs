@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub use embedded::Embedded;
 pub use inventory::{Entry, Inventory};
 pub use key::{Key, NotAKey};
-pub use read::{Reader, Reading};
+pub use read::{Reader, ReaderEnv, Reading};
 pub use seal::Seal;
 pub use write::{Change, Condition, OpenError, StoreError, Write};
 

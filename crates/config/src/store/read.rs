@@ -10,6 +10,7 @@ use outrigger_model::{
 use serde_json::Value;
 
 use super::{Inventory, Key};
+use crate::references;
 
 /// What becomes of an inventory's documents.
 #[derive(Debug)]
@@ -22,11 +23,15 @@ pub struct Reading {
 
 /// Reads inventories one after the other: a document that is the same object as in the
 /// one before is not read again, and makes the same resource.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reader {
+    env: ReaderEnv,
     /// What was read last, by keys.
     known: Vec<Known>,
 }
+
+/// Looks up what documents refer to in the environment.
+pub type ReaderEnv = fn(&str) -> Option<String>;
 
 /// A document, and what it means.
 #[derive(Debug)]
@@ -55,6 +60,13 @@ enum Meaning {
 }
 
 impl Reader {
+    /// Has read nothing yet. What documents refer to in the environment is taken from
+    /// `env`, and stays as it was when they were read.
+    pub fn new(env: ReaderEnv) -> Self {
+        let known = Vec::new();
+        Self { env, known }
+    }
+
     /// Reads all documents but those `without`. Each stands for itself: what others
     /// share a store with writes wrong must not stop what is right. References are not
     /// checked.
@@ -76,7 +88,7 @@ impl Reader {
                 }
             };
             let same = same.filter(|known| Arc::ptr_eq(&known.document, &entry.value));
-            let read = same.unwrap_or_else(|| Known::of(key, &entry.value));
+            let read = same.unwrap_or_else(|| Known::of(key, &entry.value, self.env));
             if !without.contains(key) {
                 reading.add(&read);
             }
@@ -87,11 +99,11 @@ impl Reader {
 }
 
 impl Known {
-    fn of(key: &Key, document: &Arc<Value>) -> Self {
+    fn of(key: &Key, document: &Arc<Value>, env: ReaderEnv) -> Self {
         Self {
             key: key.clone(),
             document: Arc::clone(document),
-            meaning: meaning(key, document).map_err(Arc::new),
+            meaning: meaning(key, document, env).map_err(Arc::new),
         }
     }
 }
@@ -118,10 +130,11 @@ impl Reading {
     }
 }
 
-fn meaning(key: &Key, document: &Value) -> Result<Meaning, Faults> {
+fn meaning(key: &Key, document: &Value, env: ReaderEnv) -> Result<Meaning, Faults> {
     let Some(kind) = kind_of(key) else {
         return Ok(Meaning::Nothing);
     };
+    let document = &*references::resolve(kind, document, &env)?;
     Ok(match kind {
         Kind::Route => Meaning::Route(Route::from_json(document)?.into()),
         Kind::Service => Meaning::Service(Service::from_json(document)?.into()),
@@ -184,7 +197,7 @@ mod tests {
         ];
         let documents = documents.map(|(text, value)| (key(text), Arc::new(value)));
         let inventory = Inventory::of_revision(1, documents);
-        let reading = Reader::default().read(&inventory, &HashSet::from([key("routes/c")]));
+        let reading = Reader::new(|_| None).read(&inventory, &HashSet::from([key("routes/c")]));
         let resources = &reading.resources;
         assert_eq!((resources.routes.len(), resources.upstreams.len()), (1, 1));
         assert_eq!(resources.consumers.len(), 1);
@@ -212,7 +225,7 @@ mod tests {
         let document = |id: &str| Arc::new(json!({"id": id, "uri": "/", "plugins": {}}));
         let documents: Vec<_> = ["b", "c", "d"].map(|id| (key(id), document(id))).into();
         let all = HashSet::new();
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(|_| None);
         let mut read = |documents: &[(Key, Arc<Value>)]| {
             let inventory = Inventory::of_revision(1, documents.iter().cloned());
             reader.read(&inventory, &all).resources.routes

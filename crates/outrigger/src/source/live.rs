@@ -13,6 +13,7 @@ use outrigger_model::{Invalid, Resources};
 use outrigger_telemetry::metrics::Metrics;
 use tokio::sync::watch;
 
+use super::env;
 use super::store::Compiled;
 use crate::Failure;
 use crate::admin;
@@ -76,7 +77,7 @@ impl Live {
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
             resources: watch::Sender::default(),
             left_out: ArcSwap::default(),
-            reader: Mutex::default(),
+            reader: Mutex::new(Reader::new(env)),
             trial: Mutex::default(),
         }))
     }

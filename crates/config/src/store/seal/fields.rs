@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::Key;
+use crate::way::Step;
 
 /// What a secret is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +23,6 @@ pub(super) struct Found<'v> {
     pub(super) sort: Sort,
     pub(super) text: &'v str,
     pub(super) way: Vec<Step<'v>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step<'v> {
-    Key(&'v str),
-    Index(usize),
 }
 
 /// Which properties of plugins' configurations hold secrets.
@@ -159,17 +154,4 @@ impl<'v> Search<'v> {
             _ => self.find(value, rest, sort),
         }
     }
-}
-
-/// Puts a text where the way leads.
-pub(super) fn put(document: &mut Value, way: &[Step<'_>], text: String) {
-    let mut at = document;
-    for step in way {
-        let next = match step {
-            Step::Key(name) => at.get_mut(name),
-            Step::Index(index) => at.get_mut(index),
-        };
-        at = next.expect("it was found there");
-    }
-    *at = Value::String(text);
 }

@@ -19,7 +19,8 @@ pub use keyring::{Keyring, NotASealKey, SealKey};
 
 use super::Key;
 use crate::references;
-use fields::{Found, Sort, put};
+use crate::way::put;
+use fields::{Found, Sort};
 
 /// Seals and opens the secrets of documents.
 #[derive(Debug, Clone, Default)]
@@ -117,7 +118,7 @@ impl Seal {
         }
         let mut changed = value.clone();
         for (text, way) in changes {
-            put(&mut changed, &way, text);
+            put(&mut changed, &way, Value::String(text));
         }
         Cow::Owned(changed)
     }

@@ -1,5 +1,6 @@
 //! The plugins of a route or a global rule, sorted into phases.
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,12 +10,22 @@ use crate::plugin::{Flow, Phases, Plugin};
 use crate::response::{Refusal, Response};
 
 /// A plugin with its place among others.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Built {
-    pub(crate) name: Arc<str>,
+    pub(crate) name: &'static str,
     pub(crate) priority: i32,
     /// None for one that is switched off. It still goes before others of its name.
     pub(crate) plugin: Option<Arc<dyn Plugin>>,
+    /// Without what `_meta` adds to it.
+    pub(crate) plain: Arc<dyn Plugin>,
+}
+
+/// Shows the plugin as it runs.
+impl fmt::Debug for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Built { name, priority, .. } = self;
+        write!(f, "{name} ({priority}): {:?}", self.plugin)
+    }
 }
 
 /// Plugins, sorted into phases.

@@ -293,6 +293,7 @@ impl Exchange {
     /// then those of its route, with the consumer's.
     pub fn chains(&self) -> impl Iterator<Item = &Chain> {
         let rules = self.snapshot.iter().flat_map(|it| it.global_rules());
+        let rules = rules.map(|rule| &**rule);
         let route = match &self.of_consumer {
             Some(chain) => Some(&**chain),
             None => self.route.as_ref().map(|route| &route.chain),

@@ -9,6 +9,7 @@
 pub mod access_log;
 pub mod args;
 pub mod body;
+mod byte_tree;
 pub mod chain;
 pub mod consumer;
 pub mod context;
@@ -21,11 +22,11 @@ pub mod host_name;
 pub mod limits;
 mod meta;
 pub mod plugin;
-mod prefix_map;
 pub mod real_ip;
 
 pub mod response;
 pub mod router;
+mod slots;
 pub mod snapshot;
 pub mod target;
 pub mod template;

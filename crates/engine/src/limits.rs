@@ -25,3 +25,6 @@ pub const CONTEXT_VALUES: usize = 64;
 
 /// Bytes of such values and their names for one request.
 pub const CONTEXT_BYTES: usize = 16 << 10;
+
+/// Bytes of a host name; longer ones are looked up too, with more effort.
+pub(crate) const HOST_LEN: usize = 255;

@@ -8,11 +8,14 @@
 //! `radixtree_uri` the path is looked at first, and the host is one more
 //! condition. A candidate whose other conditions (methods, addresses, `vars`)
 //! fail gives way to the next.
+//!
+//! A router is made from another by taking routes out and putting routes in; both
+//! share what is the same in them.
 
 mod parameters;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,8 +23,9 @@ use http::Method;
 use outrigger_model::expr::Expr;
 use outrigger_model::{Cidr, HostPattern, MethodSet, UriPattern};
 
+use crate::byte_tree::ByteTree;
 use crate::expr;
-use crate::prefix_map::PrefixMap;
+use crate::limits::HOST_LEN;
 use parameters::Parameters;
 
 pub(crate) use parameters::Captured;
@@ -65,7 +69,7 @@ pub(crate) struct Wanted<'a> {
 /// Where a match was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Index of the route among those that the router was built from.
+    /// The number by which the route was put in.
     pub(crate) route: usize,
     /// Index of the pattern among the route's `uris`.
     pub(crate) uri: usize,
@@ -73,133 +77,246 @@ pub(crate) struct Found {
     pub(crate) captured: Captured,
 }
 
-#[derive(Debug)]
+/// Says where a route stands among all, by its number.
+pub(crate) type Order<'a> = &'a dyn Fn(usize) -> usize;
+
+#[derive(Debug, Clone)]
 pub(crate) struct Router {
-    exact_hosts: HashMap<Box<[u8]>, Uris>,
-    /// By the reversed text after the asterisk.
-    wildcard_hosts: PrefixMap<Uris>,
+    mode: Mode,
+    /// By the reversed name, or of wildcards what stands after the asterisk.
+    hosts: ByteTree<Places<Uris>>,
     no_host: Uris,
 }
 
+/// The routes of one host by path, and of patterns by what stands before the first
+/// asterisk or parameter.
+type Uris = ByteTree<Places<Arc<Vec<Candidate>>>>;
+
+/// What holds for a text as a whole, and for all that begin with it.
+#[derive(Debug, Clone)]
+struct Places<T> {
+    whole: Option<T>,
+    beginning: Option<T>,
+}
+
 impl Router {
-    pub(crate) fn new<'a>(mode: Mode, routes: impl IntoIterator<Item = RouteKey<'a>>) -> Self {
-        let mut exact: HashMap<Box<[u8]>, Table> = HashMap::new();
-        let mut wildcard: HashMap<Vec<u8>, Table> = HashMap::new();
-        let mut no_host = Table::default();
-        for (route, key) in routes.into_iter().enumerate() {
-            let conditions = Conditions::of(&key);
-            let kind = Kind {
-                mode,
-                route,
-                conditions: &conditions,
-            };
-            if mode != Mode::HostThenUri || key.hosts.is_empty() {
-                no_host.add(&kind, &key, key.hosts);
-                continue;
-            }
-            for host in key.hosts {
-                let table = match host {
-                    HostPattern::Exact(name) => exact.entry(name.as_bytes().into()).or_default(),
-                    HostPattern::Wildcard(suffix) => {
-                        wildcard.entry(suffix.bytes().rev().collect()).or_default()
-                    }
-                    HostPattern::Any => wildcard.entry(Vec::new()).or_default(),
-                };
-                table.add(&kind, &key, &[]);
-            }
-        }
+    /// Without routes.
+    pub(crate) fn new(mode: Mode) -> Self {
         Router {
-            exact_hosts: exact
-                .into_iter()
-                .map(|(host, table)| (host, table.finish()))
-                .collect(),
-            wildcard_hosts: PrefixMap::new(
-                wildcard
-                    .into_iter()
-                    .map(|(suffix, table)| (suffix, table.finish())),
-            ),
-            no_host: no_host.finish(),
+            mode,
+            hosts: ByteTree::default(),
+            no_host: Uris::default(),
+        }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Puts a route in by a number that no other has. Those that are there must be in
+    /// `order`.
+    pub(crate) fn add(&mut self, route: usize, key: &RouteKey<'_>, order: Order<'_>) {
+        let conditions = Conditions::of(key, self.mode);
+        self.each_list(key, |uri, path, list| {
+            let candidate = Candidate {
+                route,
+                uri,
+                priority: key.priority,
+                methods: key.methods,
+                path,
+                conditions: conditions.clone(),
+            };
+            let list = Arc::make_mut(list.get_or_insert_default());
+            let rank = candidate.rank(order);
+            let at = list.partition_point(|other| other.rank(order) < rank);
+            list.insert(at, candidate);
+        });
+    }
+
+    /// Takes a route out. `key` is what it was put in with.
+    pub(crate) fn remove(&mut self, route: usize, key: &RouteKey<'_>) {
+        self.each_list(key, |_, _, list| {
+            if let Some(shared) = list {
+                let candidates = Arc::make_mut(shared);
+                candidates.retain(|candidate| candidate.route != route);
+                if candidates.is_empty() {
+                    *list = None;
+                }
+            }
+        });
+    }
+
+    /// Shows `change` the list of each of the route's patterns, with the pattern's index
+    /// and what of it is still to be checked there.
+    fn each_list(
+        &mut self,
+        key: &RouteKey<'_>,
+        mut change: impl FnMut(usize, RestOfPath, &mut Option<Arc<Vec<Candidate>>>),
+    ) {
+        let mode = self.mode;
+        let mut of_host = |uris: &mut Uris| {
+            for (index, pattern) in key.uris.iter().enumerate() {
+                let (text, place, rest) = place_of(pattern, mode);
+                uris.change(text.as_ref(), |places| {
+                    change_place(places, place, |list| change(index, rest, list));
+                });
+            }
+        };
+        if mode != Mode::HostThenUri || key.hosts.is_empty() {
+            return of_host(&mut self.no_host);
+        }
+        for host in key.hosts {
+            let (text, place) = match host {
+                HostPattern::Exact(name) => (name.as_str(), Place::Whole),
+                HostPattern::Wildcard(suffix) => (suffix.as_str(), Place::Beginning),
+                HostPattern::Any => ("", Place::Beginning),
+            };
+            let reversed: Vec<u8> = text.bytes().rev().collect();
+            self.hosts.change(&reversed, |places| {
+                change_place(places, place, |uris| {
+                    of_host(uris.get_or_insert_default());
+                    if uris.as_ref().is_some_and(ByteTree::is_empty) {
+                        *uris = None;
+                    }
+                });
+            });
         }
     }
 
     /// The route for a request.
     pub(crate) fn find(&self, request: &Wanted<'_>) -> Option<Found> {
-        let host = request.host;
-        if let Some(uris) = self.exact_hosts.get(host.as_bytes())
-            && let Some(found) = uris.find(request)
-        {
-            return Some(found);
-        }
-        if !self.wildcard_hosts.is_empty() {
-            let reversed: Vec<u8> = host.bytes().rev().collect();
-            let found = self
-                .wildcard_hosts
-                .prefixes_of(&reversed)
-                .find_map(|uris| uris.find(request));
+        if !self.hosts.is_empty() {
+            let found = backwards(request.host, |host| {
+                self.hosts.find(host, |places, is_whole| {
+                    places.find(is_whole, |uris| find_in(uris, request))
+                })
+            });
             if found.is_some() {
                 return found;
             }
         }
-        self.no_host.find(request)
+        find_in(&self.no_host, request)
     }
 }
 
-/// The routes of one host by path.
-#[derive(Debug)]
-struct Uris {
-    exact: HashMap<Box<[u8]>, Vec<Candidate>>,
-    prefixes: PrefixMap<Vec<Candidate>>,
-}
-
-impl Uris {
-    fn find(&self, request: &Wanted<'_>) -> Option<Found> {
-        let first = |candidates: &Vec<Candidate>| {
+fn find_in(uris: &Uris, request: &Wanted<'_>) -> Option<Found> {
+    uris.find(request.path, |places, is_whole| {
+        places.find(is_whole, |candidates| {
             candidates
                 .iter()
                 .find_map(|candidate| candidate.found_by(request))
-        };
-        if let Some(found) = self.exact.get(request.path).and_then(first) {
-            return Some(found);
-        }
-        self.prefixes.prefixes_of(request.path).find_map(first)
+        })
+    })
+}
+
+impl<T> Places<T> {
+    fn find<'a, R>(&'a self, is_whole: bool, find: impl Fn(&'a T) -> Option<R>) -> Option<R> {
+        let whole = self.whole.as_ref().filter(|_| is_whole);
+        whole
+            .and_then(&find)
+            .or_else(|| self.beginning.as_ref().and_then(find))
     }
 }
 
-#[derive(Debug)]
+/// Which of [`Places`].
+#[derive(Clone, Copy)]
+enum Place {
+    Whole,
+    Beginning,
+}
+
+/// Changes one of the places; both may be empty before and after.
+fn change_place<T>(
+    places: &mut Option<Places<T>>,
+    place: Place,
+    change: impl FnOnce(&mut Option<T>),
+) {
+    let both = places.get_or_insert(Places {
+        whole: None,
+        beginning: None,
+    });
+    change(match place {
+        Place::Whole => &mut both.whole,
+        Place::Beginning => &mut both.beginning,
+    });
+    if both.whole.is_none() && both.beginning.is_none() {
+        *places = None;
+    }
+}
+
+/// By what a pattern is found, and what of it is still to be checked then.
+fn place_of(pattern: &UriPattern, mode: Mode) -> (Cow<'_, [u8]>, Place, RestOfPath) {
+    if mode == Mode::UriWithParameters
+        && let Some(parameters) = Parameters::of(pattern)
+    {
+        let prefix = parameters.prefix().to_vec();
+        let rest = RestOfPath::Parameters(parameters.into());
+        return (prefix.into(), Place::Beginning, rest);
+    }
+    let (text, place, rest) = match pattern {
+        UriPattern::Exact(path) => (path.as_str(), Place::Whole, RestOfPath::Nothing),
+        UriPattern::Prefix(prefix) => (prefix.as_str(), Place::Beginning, RestOfPath::Nothing),
+        UriPattern::Glob(glob) => {
+            let rest = RestOfPath::Glob(glob.clone().into());
+            (glob.prefix(), Place::Beginning, rest)
+        }
+    };
+    (text.as_bytes().into(), place, rest)
+}
+
+/// Shows `use_it` the text backwards, on the stack if it is as long as hosts are.
+fn backwards<R>(text: &str, use_it: impl FnOnce(&[u8]) -> R) -> R {
+    let mut short = [0; HOST_LEN];
+    match short.get_mut(..text.len()) {
+        Some(place) => {
+            place.copy_from_slice(text.as_bytes());
+            place.reverse();
+            use_it(place)
+        }
+        None => use_it(&text.bytes().rev().collect::<Vec<_>>()),
+    }
+}
+
+#[derive(Debug, Clone)]
 struct Candidate {
     route: usize,
     uri: usize,
     priority: i64,
     methods: MethodSet,
-    /// Hosts that are still to be checked; empty: none.
-    hosts: Vec<HostPattern>,
     /// What of its pattern is still to be checked.
     path: RestOfPath,
     conditions: Option<Arc<Conditions>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum RestOfPath {
     Nothing,
     /// It has an asterisk in the middle.
-    Glob(outrigger_model::Glob),
-    Parameters(Parameters),
+    Glob(Arc<outrigger_model::Glob>),
+    Parameters(Arc<Parameters>),
 }
 
 /// What few routes ask of a request.
 #[derive(Debug)]
 struct Conditions {
+    /// Hosts, where the way to the candidate says nothing of them; empty: any.
+    hosts: Vec<HostPattern>,
     remote_addrs: Vec<Cidr>,
     vars: Option<Expr>,
 }
 
 impl Conditions {
-    fn of(key: &RouteKey<'_>) -> Option<Arc<Self>> {
+    fn of(key: &RouteKey<'_>, mode: Mode) -> Option<Arc<Self>> {
+        let hosts = match mode {
+            Mode::HostThenUri => &[],
+            Mode::UriThenHost | Mode::UriWithParameters => key.hosts,
+        };
         let vars = key
             .vars
             .filter(|expr| !matches!(expr, Expr::All(all) if all.is_empty()));
-        (!key.remote_addrs.is_empty() || vars.is_some()).then(|| {
+        (!hosts.is_empty() || !key.remote_addrs.is_empty() || vars.is_some()).then(|| {
             Arc::new(Self {
+                hosts: hosts.to_vec(),
                 remote_addrs: key.remote_addrs.to_vec(),
                 vars: vars.cloned(),
             })
@@ -207,8 +324,10 @@ impl Conditions {
     }
 
     fn hold(&self, request: &Wanted<'_>) -> bool {
+        let host = |host: &HostPattern| host.matches(request.host);
         let from = |range: &Cidr| range.contains(request.remote);
-        (self.remote_addrs.is_empty() || self.remote_addrs.iter().any(from))
+        (self.hosts.is_empty() || self.hosts.iter().any(host))
+            && (self.remote_addrs.is_empty() || self.remote_addrs.iter().any(from))
             && self
                 .vars
                 .as_ref()
@@ -218,10 +337,7 @@ impl Conditions {
 
 impl Candidate {
     fn found_by(&self, request: &Wanted<'_>) -> Option<Found> {
-        let host = |host: &HostPattern| host.matches(request.host);
-        if !self.methods.admits(request.method)
-            || !(self.hosts.is_empty() || self.hosts.iter().any(host))
-        {
+        if !self.methods.admits(request.method) {
             return None;
         }
         let captured = match &self.path {
@@ -239,96 +355,19 @@ impl Candidate {
             })
     }
 
-    /// Higher priority first, then what says more, then the order of routes.
-    fn rank(&self) -> (std::cmp::Reverse<i64>, bool, bool, bool, usize) {
+    /// Higher priority first, then what says more, then the order of routes; of two
+    /// patterns of one route the earlier.
+    fn rank(&self, order: Order<'_>) -> impl Ord + use<> {
+        let conditions = self.conditions.as_ref();
+        let is_bare = |it: &Conditions| it.remote_addrs.is_empty() && it.vars.is_none();
         (
-            std::cmp::Reverse(self.priority),
-            self.hosts.is_empty(),
+            Reverse(self.priority),
+            conditions.is_none_or(|it| it.hosts.is_empty()),
             matches!(self.path, RestOfPath::Nothing),
-            self.conditions.is_none(),
-            self.route,
+            conditions.is_none_or(|it| is_bare(it)),
+            order(self.route),
+            self.uri,
         )
-    }
-}
-
-/// What the patterns of one route have in common.
-struct Kind<'a> {
-    mode: Mode,
-    route: usize,
-    conditions: &'a Option<Arc<Conditions>>,
-}
-
-#[derive(Default)]
-struct Table {
-    exact: HashMap<Box<[u8]>, Vec<Candidate>>,
-    prefixes: HashMap<Vec<u8>, Vec<Candidate>>,
-}
-
-impl Table {
-    fn add(&mut self, kind: &Kind<'_>, key: &RouteKey<'_>, hosts: &[HostPattern]) {
-        for (uri, pattern) in key.uris.iter().enumerate() {
-            let parameters = (kind.mode == Mode::UriWithParameters)
-                .then(|| Parameters::of(pattern))
-                .flatten();
-            let (list, path) = match (parameters, pattern) {
-                (Some(parameters), _) => (
-                    self.prefixes.entry(parameters.prefix().to_vec()),
-                    RestOfPath::Parameters(parameters),
-                ),
-                (None, UriPattern::Exact(path)) => {
-                    let list = self.exact.entry(path.as_bytes().into()).or_default();
-                    list.push(candidate(kind, uri, key, hosts, RestOfPath::Nothing));
-                    continue;
-                }
-                (None, UriPattern::Prefix(prefix)) => (
-                    self.prefixes.entry(prefix.clone().into_bytes()),
-                    RestOfPath::Nothing,
-                ),
-                (None, UriPattern::Glob(glob)) => (
-                    self.prefixes.entry(glob.prefix().as_bytes().to_vec()),
-                    RestOfPath::Glob(glob.clone()),
-                ),
-            };
-            list.or_default()
-                .push(candidate(kind, uri, key, hosts, path));
-        }
-    }
-
-    fn finish(self) -> Uris {
-        let ranked = |mut candidates: Vec<Candidate>| {
-            candidates.sort_by_key(Candidate::rank);
-            candidates
-        };
-        Uris {
-            exact: self
-                .exact
-                .into_iter()
-                .map(|(path, list)| (path, ranked(list)))
-                .collect(),
-            prefixes: PrefixMap::new(
-                self.prefixes
-                    .into_iter()
-                    .map(|(prefix, list)| (prefix, ranked(list))),
-            ),
-        }
-    }
-}
-
-fn candidate(
-    kind: &Kind<'_>,
-    uri: usize,
-    key: &RouteKey<'_>,
-    hosts: &[HostPattern],
-    path: RestOfPath,
-) -> Candidate {
-    Candidate {
-        route: kind.route,
-        uri,
-        priority: key.priority,
-        methods: key.methods,
-        hosts: hosts.to_vec(),
-        path,
-        conditions: kind.conditions.clone(),
     }
 }
 

@@ -2,26 +2,35 @@
 //!
 //! A request takes the worker's current snapshot when it begins and keeps it
 //! to its end. What did not change between two snapshots is the same object in
-//! both, so conf tokens, counters and turns survive a change elsewhere.
+//! both, so conf tokens, counters and turns survive a change elsewhere; and only what
+//! did change is compiled.
 
 mod certificates;
 mod compiler;
+mod consumers;
+mod parts;
+mod routes;
+mod shared;
 
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use outrigger_model::{Id, Invalid, Resources, Timeout};
+use outrigger_model::{self as model, Id, Invalid, Resources, Timeout};
 use outrigger_telemetry::metrics::{Metrics, RequestLabels, Requests};
 
-use crate::chain::Chain;
+use crate::chain::{Built, Chain};
 use crate::consumer::Consumers;
 use crate::exchange::Exchange;
-use crate::plugin::Registry;
-use crate::router::{Captured, Mode, RouteKey, Router, Wanted};
+use crate::plugin::{Mark, Registry};
+use crate::router::{Captured, Mode, Wanted};
 use crate::upstream::Upstream;
 use crate::vars;
-use compiler::{Compiler, Kept};
+use compiler::Compiler;
+use consumers::AllConsumers;
+use parts::Parts;
+use routes::Routes;
+use shared::{RulePart, Shared};
 
 /// A route, compiled.
 #[derive(Debug)]
@@ -42,27 +51,40 @@ pub struct Route {
     pub timeout: Timeout,
     /// Where its requests are counted, if a plugin does.
     pub requests: Requests,
+    /// Its own plugins.
+    built: Vec<Built>,
+    /// What it was compiled from.
+    resource: Arc<model::Route>,
 }
 
-/// What a request needs to know of its route's service.
+/// A route's service, compiled.
 #[derive(Debug)]
 pub struct Service {
     /// Its id.
     pub id: Id,
     /// Its name.
     pub name: Option<String>,
+    /// Its plugins.
+    built: Vec<Built>,
+    /// Where requests go, if its routes say nothing else.
+    upstream: Option<Arc<Upstream>>,
+    /// What it was compiled from.
+    resource: Arc<model::Service>,
 }
 
 /// A whole configuration, compiled.
 #[derive(Debug)]
 pub struct Snapshot {
-    router: Router,
-    routes: Vec<Route>,
-    global_rules: Vec<Chain>,
-    consumers: Consumers,
+    routes: Routes,
+    shared: Shared,
+    rules: Parts<RulePart>,
+    /// In their order.
+    global_rules: Vec<Arc<Chain>>,
+    consumers: AllConsumers,
     /// Where requests without a route are counted, if a plugin does.
     unrouted: Requests,
-    kept: Kept,
+    /// That of the registry that built the plugins, or found that they can go on.
+    mark: Mark,
 }
 
 impl Snapshot {
@@ -70,67 +92,64 @@ impl Snapshot {
     #[must_use]
     pub fn empty() -> Self {
         Snapshot {
-            router: Router::new(Mode::default(), []),
-            routes: Vec::new(),
+            routes: Routes::empty(Mode::default()),
+            shared: Shared::default(),
+            rules: Parts::default(),
             global_rules: Vec::new(),
-            consumers: Consumers::default(),
+            consumers: AllConsumers::default(),
             unrouted: Metrics::default().requests(RequestLabels::default()),
-            kept: Kept::default(),
+            mark: Mark::default(),
         }
     }
 
-    /// Compiles `resources`, taking over from `previous` what did not change.
+    /// Compiles `resources`, taking over from `previous` what did not change: what comes
+    /// from the same resources, as objects, and from plugins of the same registry.
     ///
     /// # Errors
     /// Everything that does not hold: unknown plugins, plugin configurations
     /// that their plugin refuses. Nothing of `previous` is changed.
     pub fn compile(
-        resources: &Resources,
+        mut resources: Resources,
         registry: &Registry,
         mode: Mode,
         previous: &Snapshot,
     ) -> Result<Self, Vec<Invalid>> {
-        let mut compiler = Compiler::new(registry, &previous.kept);
-        let shared = compiler.shared(resources);
-        let enabled = || resources.routes.iter().filter(|route| route.enabled);
-        let routes: Vec<Route> = enabled()
-            .map(|route| compiler.route(route, &shared))
-            .collect();
+        let compiler = Compiler::new(registry, &previous.mark);
+        let mut invalid = Vec::new();
+        let (shared, changed) = compiler.shared(&mut resources, &previous.shared, &mut invalid);
         // What is switched off, or nobody uses, is checked all the same.
-        for route in resources.routes.iter().filter(|route| !route.enabled) {
-            compiler.route(route, &shared);
+        let routes = compiler.routes(
+            std::mem::take(&mut resources.routes),
+            &previous.routes,
+            (&shared, &changed),
+            &mut invalid,
+        );
+        let rules = compiler.global_rules(&mut resources, &previous.rules, &mut invalid);
+        let consumers = compiler.consumers(&mut resources, &previous.consumers, &mut invalid);
+        compiler.check_metadata(&resources, &mut invalid);
+        if !invalid.is_empty() {
+            return Err(invalid);
         }
-        let global_rules = compiler.global_rules(resources);
-        let consumers = compiler.consumers(resources);
-        compiler.metadata(resources);
-        let kept = compiler.finish()?;
-        let keys = enabled().map(|route| RouteKey {
-            uris: &route.uris,
-            hosts: shared.hosts_of(route),
-            methods: route.methods,
-            remote_addrs: &route.remote_addrs,
-            vars: route.vars.as_ref(),
-            priority: route.priority,
-        });
         Ok(Snapshot {
-            router: Router::new(mode, keys),
-            routes,
-            global_rules,
+            routes: routes.put_into(&previous.routes, mode),
+            shared,
+            global_rules: rules.iter().map(|rule| Arc::clone(&rule.chain)).collect(),
+            rules,
             consumers,
             unrouted: registry.metrics().requests(RequestLabels::default()),
-            kept,
+            mark: registry.mark().clone(),
         })
     }
 
     /// The plugins of the global rules, rule by rule: they run for every
     /// request, before those of its route.
     #[must_use]
-    pub fn global_rules(&self) -> &[Chain] {
+    pub fn global_rules(&self) -> &[Arc<Chain>] {
         &self.global_rules
     }
 
     pub(crate) fn consumers(&self) -> &Consumers {
-        &self.consumers
+        &self.consumers.found
     }
 
     /// Where requests without a route are counted.
@@ -142,7 +161,7 @@ impl Snapshot {
     /// How many routes serve.
     #[must_use]
     pub fn route_count(&self) -> usize {
-        self.routes.len()
+        self.routes.serving.len()
     }
 }
 
@@ -164,7 +183,7 @@ impl MatchedRoute {
     /// Finds the route of a request.
     #[must_use]
     pub fn find(snapshot: &LocalSnapshot, exchange: &Exchange) -> Option<Self> {
-        let found = snapshot.router.find(&Wanted {
+        let found = snapshot.routes.router.find(&Wanted {
             host: exchange.host.as_str(),
             path: exchange.target.path(),
             method: &exchange.method,
@@ -204,7 +223,7 @@ impl Deref for MatchedRoute {
     type Target = Route;
 
     fn deref(&self) -> &Route {
-        &self.snapshot.routes[self.route]
+        &self.snapshot.routes.serving[self.route]
     }
 }
 

@@ -34,6 +34,11 @@ impl PluginConfs {
         self.0.is_empty()
     }
 
+    /// Leaves one out.
+    pub fn remove(&mut self, name: &str) {
+        self.0.shift_remove(name);
+    }
+
     pub(crate) fn read(at: &At<'_>) -> Option<Self> {
         let object = at.object_or_empty_array()?;
         let mut confs = IndexMap::new();

@@ -107,7 +107,7 @@ impl Proxy {
         let recorder: Box<dyn Factory> = Box::new(RecorderFactory(Mutex::new(sender)));
         let registry = Registry::new([recorder]);
         let empty = Snapshot::empty();
-        let compiled = Snapshot::compile(&resources, &registry, Mode::default(), &empty);
+        let compiled = Snapshot::compile(resources, &registry, Mode::default(), &empty);
         let snapshot = Arc::new(ArcSwap::from_pointee(compiled.unwrap()));
         let bound = Bound::bind(fixed(), settings()).unwrap();
         let running = bound.start(&snapshot).unwrap();

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let resources = Resources::from_json(&serde_json::json!({"routes": [route]}))?;
     let compiled = Snapshot::compile(
-        &resources,
+        resources,
         &Registry::default(),
         Mode::default(),
         &Snapshot::empty(),

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{HeaderName, HeaderValue, Request, header, request};
@@ -243,7 +244,11 @@ async fn answer(
 }
 
 /// The answer of the first plugin that has one, or of the upstream.
-async fn ask(exchange: &mut Exchange, rules: &[Chain], terms: &Terms) -> Result<Response, Refusal> {
+async fn ask(
+    exchange: &mut Exchange,
+    rules: &[Arc<Chain>],
+    terms: &Terms,
+) -> Result<Response, Refusal> {
     for rule in rules {
         if let Flow::Respond(response) = rule.request(exchange).await? {
             return Ok(with_media_type(response));

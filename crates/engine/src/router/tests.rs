@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
+#[derive(Debug)]
 struct Spec {
     name: &'static str,
     uris: Vec<UriPattern>,
@@ -58,19 +59,25 @@ impl Spec {
 
 struct Routes(Router, Vec<&'static str>);
 
+impl Spec {
+    fn key(&self) -> RouteKey<'_> {
+        RouteKey {
+            uris: &self.uris,
+            hosts: &self.hosts,
+            methods: self.methods,
+            remote_addrs: &self.remote_addrs,
+            vars: self.vars.as_ref(),
+            priority: self.priority,
+        }
+    }
+}
+
 fn routes(mode: Mode, specs: Vec<Spec>) -> Routes {
-    let keys = specs.iter().map(|spec| RouteKey {
-        uris: &spec.uris,
-        hosts: &spec.hosts,
-        methods: spec.methods,
-        remote_addrs: &spec.remote_addrs,
-        vars: spec.vars.as_ref(),
-        priority: spec.priority,
-    });
-    Routes(
-        Router::new(mode, keys),
-        specs.iter().map(|spec| spec.name).collect(),
-    )
+    let mut router = Router::new(mode);
+    for (number, spec) in specs.iter().enumerate() {
+        router.add(number, &spec.key(), &|number| number);
+    }
+    Routes(router, specs.iter().map(|spec| spec.name).collect())
 }
 
 impl Routes {
@@ -193,17 +200,27 @@ fn an_asterisk_may_stand_in_the_middle() {
     assert_eq!(routes.get("x", "/e"), "end");
 }
 
+/// A route of few paths and hosts, so that many get into each other's way.
+fn any_spec() -> impl Strategy<Value = Spec> {
+    let host = prop::option::of("\\*?\\.?[ab]\\.t");
+    ("/[ab]{0,3}\\*?", host, -1i64..2).prop_map(|(uri, host, priority)| {
+        let spec = route("", &uri).priority(priority);
+        match host {
+            Some(host) => spec.host(&host),
+            None => spec,
+        }
+    })
+}
+
+const ANY_PATH: &str = "/[ab]{0,3}";
+const ANY_HOST: &str = "[ab]\\.[ab]\\.t|[ab]\\.t";
+
 proptest! {
     /// Against a reading of the rules that tries every route.
     #[test]
     fn finds_what_a_search_of_all_routes_finds(
-        specs in prop::collection::vec(("/[ab]{0,3}\\*?", prop::option::of("\\*?\\.?[ab]\\.t"), -1i64..2), 0..8),
-        path in "/[ab]{0,3}", host in "[ab]\\.[ab]\\.t|[ab]\\.t",
+        specs in prop::collection::vec(any_spec(), 0..8), path in ANY_PATH, host in ANY_HOST,
     ) {
-        let specs: Vec<Spec> = specs.iter().map(|(uri, host, priority)| {
-            let spec = route("", uri).priority(*priority);
-            match host { Some(host) => spec.host(host), None => spec }
-        }).collect();
         let rank = |spec: &Spec| {
             let host = match spec.hosts.first() {
                 None => 0,
@@ -220,10 +237,39 @@ proptest! {
         let matching = specs.iter().enumerate().filter(|(_, spec)| {
             spec.uris[0].matches(path.as_bytes()) && spec.hosts.iter().all(|pattern| pattern.matches(&host))
         });
-        let best = matching.max_by_key(|(at, spec)| (rank(spec), std::cmp::Reverse(*at))).map(|(at, _)| at);
+        let best = matching.max_by_key(|(at, spec)| (rank(spec), Reverse(*at))).map(|(at, _)| at);
         let Routes(router, _) = routes(Mode::HostThenUri, specs);
         let found = Routes(router, vec![]).look("GET", &host, &path, None).map(|found| found.route);
         prop_assert_eq!(found, best);
+    }
+
+    /// Whatever has come and gone in between, in whatever order.
+    #[test]
+    fn a_changed_router_finds_what_one_made_anew_finds(
+        specs in prop::collection::vec((any_spec(), any::<u8>(), any::<bool>()), 0..12),
+        uri_first in any::<bool>(), path in ANY_PATH, host in ANY_HOST,
+    ) {
+        let mode = if uri_first { Mode::UriThenHost } else { Mode::HostThenUri };
+        let mut by_turn: Vec<_> = specs.iter().enumerate().collect();
+        by_turn.sort_by_key(|(_, (_, turn, _))| *turn);
+        let mut changed = Router::new(mode);
+        for (number, (spec, ..)) in &by_turn {
+            changed.add(*number, &spec.key(), &|number| number);
+        }
+        let before = changed.clone();
+        let mut anew = Router::new(mode);
+        let mut all = Router::new(mode);
+        for (number, (spec, _, stays)) in specs.iter().enumerate() {
+            all.add(number, &spec.key(), &|number| number);
+            if *stays {
+                anew.add(number, &spec.key(), &|number| number);
+            } else {
+                changed.remove(number, &spec.key());
+            }
+        }
+        let find = |router| Routes(router, vec![]).look("GET", &host, &path, None);
+        prop_assert_eq!(find(changed), find(anew));
+        prop_assert_eq!(find(before), find(all));
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::plugin::{Factory, Phases};
 use crate::plugin::{Owner, Plugin};
-use outrigger_model::{Fault, Kind, PropertyPath};
+use outrigger_model::{Fault, PropertyPath};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 #[derive(Debug)]
@@ -66,7 +67,7 @@ fn compile_by(
 ) -> Result<Snapshot, Vec<Invalid>> {
     let resources = Resources::from_json(resources).unwrap();
     resources.check_references().unwrap();
-    Snapshot::compile(&resources, registry, Mode::default(), previous)
+    Snapshot::compile(resources, registry, Mode::default(), previous)
 }
 
 fn find(snapshot: Snapshot, path: &str) -> MatchedRoute {
@@ -80,6 +81,17 @@ fn nodes(port: u16) -> Value {
     json!({"nodes": {(format!("127.0.0.1:{port}")): 1}})
 }
 
+/// The route with this id.
+fn route<'s>(snapshot: &'s Snapshot, id: &str) -> &'s Arc<Route> {
+    let mut routes = snapshot.routes.serving.iter();
+    routes.find(|route| route.id.as_str() == id).unwrap()
+}
+
+/// The plugin of the route with this id.
+fn plugin(snapshot: &Snapshot, id: &str) -> Arc<dyn Plugin> {
+    Arc::clone(&route(snapshot, id).built[0].plain)
+}
+
 #[test]
 fn what_did_not_change_is_the_same_object() {
     let resources = |port, mark| {
@@ -90,18 +102,14 @@ fn what_did_not_change_is_the_same_object() {
     };
     let before = compile(&resources(80, 1), &Snapshot::empty()).unwrap();
     let after = compile(&resources(81, 2), &before).unwrap();
-    let plugin = |snapshot: &Snapshot, id: &str| {
-        let owner = Owner {
-            kind: Kind::Route,
-            id: id.parse().unwrap(),
-        };
-        Arc::clone(&snapshot.kept.plugins[&(owner, "mark".to_owned())].1)
-    };
-    let upstream = |snapshot: &Snapshot, at: usize| snapshot.routes[at].upstream.clone().unwrap();
+    let upstream = |snapshot: &Snapshot, id: &str| route(snapshot, id).upstream.clone().unwrap();
     assert!(Arc::ptr_eq(&plugin(&before, "1"), &plugin(&after, "1")));
     assert!(!Arc::ptr_eq(&plugin(&before, "2"), &plugin(&after, "2")));
-    assert!(Arc::ptr_eq(&upstream(&before, 0), &upstream(&after, 0)));
-    assert!(!Arc::ptr_eq(&upstream(&before, 1), &upstream(&after, 1)));
+    assert!(Arc::ptr_eq(&upstream(&before, "1"), &upstream(&after, "1")));
+    assert!(!Arc::ptr_eq(
+        &upstream(&before, "2"),
+        &upstream(&after, "2")
+    ));
 }
 
 #[test]
@@ -230,11 +238,7 @@ fn what_only_meta_says_anew_keeps_the_plugin() {
     let before = compile(&with(json!({})), &Snapshot::empty()).unwrap();
     let filtered = with(json!({"filter": [["arg_a", "==", "1"]]}));
     let after = compile(&filtered, &before).unwrap();
-    let plugin = |snapshot: &Snapshot| {
-        let (_, plugin) = snapshot.kept.plugins.values().next().unwrap();
-        Arc::clone(plugin)
-    };
-    assert!(Arc::ptr_eq(&plugin(&before), &plugin(&after)));
+    assert!(Arc::ptr_eq(&plugin(&before, "1"), &plugin(&after, "1")));
     let wrong = compile(&with(json!({"filter": [["arg_a", "=~", "1"]]})), &before).unwrap_err();
     assert_eq!(
         wrong[0].to_string(),
@@ -292,8 +296,11 @@ fn another_registry_takes_plugins_over_if_what_they_name_is_still_there() {
     assert_eq!(faults(gone), ["route 2: plugins.mark.uses: there is none"]);
 
     let other = compile_by(&registry(Some("c")), &resources, &first).unwrap();
-    for (key, (_, plugin)) in &other.kept.plugins {
-        assert!(Arc::ptr_eq(plugin, &first.kept.plugins[key].1), "{key:?}");
+    for id in ["1", "2"] {
+        assert!(
+            Arc::ptr_eq(&plugin(&other, id), &plugin(&first, id)),
+            "{id}"
+        );
     }
 }
 
@@ -333,7 +340,7 @@ fn an_upstream_is_shown_the_certificate_that_it_names() {
     let before = compile(&resources(&one, "client"), &Snapshot::empty()).unwrap();
     let same = compile(&resources(&one, "client"), &before).unwrap();
     let after = compile(&resources(&other, "client"), &same).unwrap();
-    let upstream = |snapshot: &Snapshot| snapshot.routes[0].upstream.clone().unwrap();
+    let upstream = |snapshot: &Snapshot| route(snapshot, "1").upstream.clone().unwrap();
     let shown = |snapshot: &Snapshot| {
         let identity = upstream(snapshot).tls.clone().unwrap().identity.unwrap();
         (identity.chain().to_vec(), identity.place())
@@ -345,7 +352,7 @@ fn an_upstream_is_shown_the_certificate_that_it_names() {
     // As a store has it, where references are not checked before.
     let wrong = resources(&one, "server");
     let wrong = Resources::from_json(&wrong).unwrap();
-    let found = Snapshot::compile(&wrong, &registry(None), Mode::default(), &before).unwrap_err();
+    let found = Snapshot::compile(wrong, &registry(None), Mode::default(), &before).unwrap_err();
     assert_eq!(
         found[0].to_string(),
         "route 1: upstream.tls.client_cert_id: \
@@ -363,10 +370,192 @@ fn a_key_of_another_certificate_is_refused_where_it_stands() {
     let resources = Resources::from_json(&resources).unwrap();
     let registry = registry(None).checking_identities(|_| Err("does not fit"));
     let empty = Snapshot::empty();
-    let found = Snapshot::compile(&resources, &registry, Mode::default(), &empty).unwrap_err();
+    let found = Snapshot::compile(resources, &registry, Mode::default(), &empty).unwrap_err();
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(
         found,
         ["ssl a: key: does not fit", "ssl a: keys[0]: does not fit"]
     );
+}
+
+/// Resources, of which those that are equal to ones before are the same objects, as a
+/// store has them.
+fn taking_over(json: &Value, before: &Resources) -> Resources {
+    fn same<T: PartialEq>(before: &[Arc<T>], now: &mut [Arc<T>]) {
+        for it in now {
+            let same = before.iter().find(|other| *other == it);
+            *it = Arc::clone(same.unwrap_or(it));
+        }
+    }
+    let mut now = Resources::from_json(json).unwrap();
+    same(&before.routes, &mut now.routes);
+    same(&before.services, &mut now.services);
+    same(&before.upstreams, &mut now.upstreams);
+    same(&before.plugin_configs, &mut now.plugin_configs);
+    same(&before.global_rules, &mut now.global_rules);
+    now
+}
+
+/// All that requests can see of a snapshot.
+fn shown(snapshot: &Arc<Snapshot>) -> Vec<String> {
+    let local = Rc::new(Arc::clone(snapshot));
+    let shown = |path: &str, host: &str| {
+        let request = http::Request::get(path).header("host", host);
+        let exchange = crate::exchange::tests::exchange(request);
+        let route = MatchedRoute::find(&local, &exchange);
+        route.map_or(String::new(), |route| {
+            let service = route.service.as_ref().map(|service| &service.id);
+            let (id, upstream) = (&route.id, &route.upstream);
+            format!(
+                "{path} {host}: {id} {service:?} {} {upstream:?} {:?}",
+                route.uri(),
+                route.chain
+            )
+        })
+    };
+    let places = ["/a", "/b", "/ab", "/c"].map(|path| {
+        let hosts = ["a.test", "b.test"];
+        hosts.map(|host| shown(path, host))
+    });
+    let rules = format!("{:?}", snapshot.global_rules());
+    places.into_iter().flatten().chain([rules]).collect()
+}
+
+/// Resources of few ids and values, which often agree with others in parts.
+fn any_resources() -> impl Strategy<Value = Value> {
+    let id = 0..3_u8;
+    let mark = || prop::option::of(0..3_u8).prop_map(|v| v.map(|v| json!({"mark": {"v": v}})));
+    let own = || prop::option::of(80..82_u16).prop_map(|port| port.map(nodes));
+    let upstreams = prop::collection::btree_map(id.clone(), own(), 0..3);
+    let services = prop::collection::btree_map(
+        id.clone(),
+        (
+            mark(),
+            prop::option::of(id.clone()),
+            own(),
+            prop::option::of("[ab]\\.test"),
+        ),
+        0..3,
+    );
+    let configs = prop::collection::btree_map(id.clone(), mark(), 0..3);
+    let route = (
+        (
+            "/[abc]\\*?",
+            -1..1_i64,
+            0..4_u8,
+            prop::option::of("[ab]\\.test"),
+        ),
+        mark(),
+        (prop::option::of(id.clone()), own()),
+        (prop::option::of(id.clone()), prop::option::of(id.clone())),
+    );
+    let routes = prop::collection::vec((0..5_u8, route), 0..6);
+    let rules = prop::collection::btree_map(id, mark(), 0..2);
+    (upstreams, services, configs, routes, rules).prop_map(
+        |(upstreams, services, configs, mut routes, rules)| {
+            let plugins = |mark: Option<Value>| mark.unwrap_or(json!({}));
+            let mut seen = std::collections::HashSet::new();
+            routes.retain(|(id, _)| seen.insert(*id));
+            let mut all = json!({
+                "upstreams": upstreams.into_iter().map(|(id, own)| {
+                    let mut upstream = own.unwrap_or(nodes(90));
+                    upstream["id"] = id.to_string().into();
+                    upstream
+                }).collect::<Vec<_>>(),
+                "services": services.into_iter().map(|(id, (mark, upstream, own, host))| json!({
+                    "id": id.to_string(), "plugins": plugins(mark),
+                    "upstream_id": upstream.map(|id| id.to_string()),
+                    "upstream": own, "hosts": host.map(|host| [host]),
+                })).collect::<Vec<_>>(),
+                "plugin_configs": configs.into_iter().map(|(id, mark)| json!({
+                    "id": id.to_string(), "plugins": plugins(mark),
+                })).collect::<Vec<_>>(),
+                "global_rules": rules.into_iter().map(|(id, mark)| json!({
+                    "id": id.to_string(), "plugins": plugins(mark),
+                })).collect::<Vec<_>>(),
+                "routes": routes.into_iter().map(|(id, route)| {
+                    let ((uri, priority, status, host), mark, upstream, others) = route;
+                    json!({
+                        "id": id.to_string(), "uri": uri, "priority": priority, "host": host,
+                        "status": u8::from(status > 0), "plugins": plugins(mark),
+                        "upstream_id": upstream.0.map(|id| id.to_string()),
+                        "upstream": upstream.1,
+                        "service_id": others.0.map(|id| id.to_string()),
+                        "plugin_config_id": others.1.map(|id| id.to_string()),
+                    })
+                }).collect::<Vec<_>>(),
+            });
+            without_null(&mut all);
+            all
+        },
+    )
+}
+
+/// A property that is null is one that is not there.
+fn without_null(value: &mut Value) {
+    match value {
+        Value::Object(properties) => {
+            properties.retain(|_, value| !value.is_null());
+            properties.values_mut().for_each(without_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}
+
+proptest! {
+    /// Whatever became of the resources in between, references to what is not there
+    /// among them.
+    #[test]
+    fn a_snapshot_made_from_another_is_the_one_that_would_be_made_anew(
+        states in prop::collection::vec(any_resources(), 1..5),
+    ) {
+        let registry = registry(None);
+        let mut resources = Resources::default();
+        let mut snapshot = Arc::new(Snapshot::empty());
+        for state in states {
+            resources = taking_over(&state, &resources);
+            let compile = |previous: &Snapshot| {
+                let resources = resources.clone();
+                let mode = Mode::default();
+                Arc::new(Snapshot::compile(resources, &registry, mode, previous).unwrap())
+            };
+            let anew = compile(&Snapshot::empty());
+            snapshot = compile(&snapshot);
+            prop_assert_eq!(shown(&snapshot), shown(&anew));
+            prop_assert_eq!(snapshot.route_count(), anew.route_count());
+        }
+    }
+}
+
+#[test]
+fn another_order_of_routes_is_another_precedence() {
+    let route = |id: &str| json!({"id": id, "uri": "/", "upstream": nodes(80)});
+    let first = Resources::from_json(&json!({"routes": (["a", "b", "c"].map(route))})).unwrap();
+    let turned = taking_over(&json!({"routes": (["c", "b", "a"].map(route))}), &first);
+    let registry = registry(None);
+    let compile = |resources, previous: &Snapshot, mode| {
+        Snapshot::compile(resources, &registry, mode, previous).unwrap()
+    };
+    let before = compile(first, &Snapshot::empty(), Mode::default());
+    let after = compile(turned.clone(), &before, Mode::default());
+    let other_mode = compile(turned, &after, Mode::UriThenHost);
+    assert_eq!(find(before, "/").id.as_str(), "a");
+    assert_eq!(find(after, "/").id.as_str(), "c");
+    assert_eq!(find(other_mode, "/").id.as_str(), "c");
+}
+
+#[test]
+fn two_resources_of_one_id_are_refused() {
+    let route = |uri: &str| json!({"id": "1", "uri": uri, "upstream": nodes(80)});
+    let one = Resources::from_json(&json!({"routes": [route("/a")]})).unwrap();
+    let two = taking_over(&json!({"routes": [route("/a"), route("/b")]}), &one);
+    let registry = registry(None);
+    let compile = |resources, previous: &Snapshot| {
+        Snapshot::compile(resources, &registry, Mode::default(), previous)
+    };
+    let before = compile(one, &Snapshot::empty()).unwrap();
+    let expected = ["route 1: id: another route has the id 1 too"];
+    assert_eq!(faults(compile(two.clone(), &before)), expected);
+    assert_eq!(faults(compile(two, &Snapshot::empty())), expected);
 }

@@ -129,11 +129,13 @@ impl FileSource {
 
     fn compile(&self, read: &Read, plugins: Option<&Adoptable>) -> Result<Snapshot, Report> {
         let (document, resources) = read;
-        self.live.compile(resources, plugins).map_err(|invalid| {
-            document
-                .report(invalid)
-                .expect("a failed compilation says what does not hold")
-        })
+        self.live
+            .compile(resources.clone(), plugins)
+            .map_err(|invalid| {
+                document
+                    .report(invalid)
+                    .expect("a failed compilation says what does not hold")
+            })
     }
 
     fn put_into_effect(&mut self, read: Arc<Read>, compiled: Snapshot) {

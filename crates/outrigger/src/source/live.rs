@@ -133,7 +133,7 @@ impl Live {
     /// nothing.
     pub(crate) fn compile(
         &self,
-        resources: &Resources,
+        resources: Resources,
         plugins: Option<&Adoptable>,
     ) -> Result<Snapshot, Vec<Invalid>> {
         let present = self.registry.load();

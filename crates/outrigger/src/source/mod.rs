@@ -21,7 +21,7 @@ pub(crate) use store::try_out;
 /// Where resources come from.
 pub(crate) enum Source {
     /// A file that is watched.
-    File(file::FileSource),
+    File(Box<file::FileSource>),
     /// A store that the Admin API writes to.
     Store(store::StoreSource),
 }
@@ -34,7 +34,7 @@ impl Source {
     pub(crate) async fn open(settings: &Settings, live: Arc<Live>) -> Result<Self, Failure> {
         Ok(match &settings.source {
             SourceSettings::File { path, format } => {
-                Self::File(file::FileSource::open(path, *format, live).await?)
+                Self::File(Box::new(file::FileSource::open(path, *format, live).await?))
             }
             SourceSettings::Store => Self::Store(store::StoreSource::open(
                 embedded(&settings.data_dir, live.seal()).await?,

@@ -155,7 +155,7 @@ fn compile(
             let refused = reading.refused.into_iter();
             left_out.extend(refused.map(|(key, faults)| (key, faults.to_string())));
         }
-        let invalid = match live.compile(&reading.resources, plugins) {
+        let invalid = match live.compile(reading.resources, plugins) {
             Ok(snapshot) => return Ok(Compiled { snapshot, left_out }),
             Err(invalid) => invalid,
         };

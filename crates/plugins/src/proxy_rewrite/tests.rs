@@ -50,8 +50,7 @@ impl Gateway {
     fn try_with_routes(routes: Value) -> Option<Self> {
         let registry = Registry::new([Box::new(ProxyRewrite) as Box<dyn Factory>]);
         let resources = Resources::from_json(&json!({"routes": routes})).unwrap();
-        let snapshot =
-            Snapshot::compile(&resources, &registry, Mode::default(), &Snapshot::empty());
+        let snapshot = Snapshot::compile(resources, &registry, Mode::default(), &Snapshot::empty());
         Some(Gateway(Rc::new(Arc::new(snapshot.ok()?))))
     }
 

@@ -62,6 +62,7 @@ pub struct GatewayBuilder {
     program: Option<PathBuf>,
     config: String,
     routes: String,
+    log: Option<String>,
     env: Vec<(OsString, Option<OsString>)>,
     files: Vec<(String, Vec<u8>)>,
     listeners: usize,
@@ -73,6 +74,7 @@ impl GatewayBuilder {
             program: None,
             config: String::new(),
             routes: routes_text(&""),
+            log: None,
             env: Vec::new(),
             files: Vec::new(),
             listeners: 1,
@@ -107,6 +109,12 @@ impl GatewayBuilder {
     /// The text of `apisix.yaml`; `#END` is added where it is missing.
     pub fn routes(mut self, routes: impl Document) -> Self {
         self.routes = routes_text(&routes);
+        self
+    }
+
+    /// What the log tells, if not what it does by itself: a level, or levels by module.
+    pub fn log(mut self, filter: &str) -> Self {
+        self.log = Some(filter.to_owned());
         self
     }
 
@@ -181,6 +189,9 @@ impl GatewayBuilder {
         write_atomically(&config, &config_text(&self.config, folder.path()));
         write_atomically(&folder.path().join(ROUTES_FILE), &self.routes);
         let mut command = Program::new(program).arg("run").arg("-c").arg(&config);
+        if let Some(filter) = &self.log {
+            command = command.arg("--log").arg(filter);
+        }
         for (name, value) in self.env {
             command = match value {
                 Some(value) => command.env(name, value),

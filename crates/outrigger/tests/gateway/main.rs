@@ -38,6 +38,7 @@ mod runner_fleet;
 mod runner_output;
 mod runner_process;
 mod runners;
+mod secrets;
 mod stopping;
 mod support;
 mod tls_upstreams;

@@ -55,6 +55,35 @@ fn addresses(settings: &Settings) -> Vec<String> {
 }
 
 #[test]
+fn secrets_are_sealed_by_default_and_as_is_said() {
+    let encryption = |text: &str| {
+        let settings = with(&format!("apisix: {{data_encryption: {text}}}"));
+        settings.data_encryption
+    };
+    let default = with("").data_encryption;
+    assert_eq!(default, encryption("{enable_encrypt_fields: true}"));
+    assert!(default.enabled);
+    assert_eq!(default.keyring.seal("k1"), "sGfoff/k5TVaPiyGca5e5w==");
+    let off = encryption("{enable_encrypt_fields: false}");
+    assert!(!off.enabled);
+    let one = encryption("{keyring: 0123456789abcdef}");
+    assert_ne!(one.keyring.seal("k1"), default.keyring.seal("k1"));
+    assert_eq!(one, encryption("{keyring: [0123456789abcdef]}"));
+    refused(
+        "apisix: {data_encryption: {keyring: [short], enable: true}}\n",
+        &[
+            "1:38: apisix.data_encryption.keyring[0]: expected a key of 16 bytes, got 5",
+            "1:46: apisix.data_encryption.enable: unknown property, \
+             did you mean \"enable_encrypt_fields\"?",
+        ],
+    );
+    refused(
+        "apisix: {data_encryption: {keyring: []}}\n",
+        &["1:28: apisix.data_encryption.keyring: expect array to have at least 1 items"],
+    );
+}
+
+#[test]
 fn who_vouches_for_upstreams_is_the_system_or_in_files() {
     let trust =
         |value: &str| with(&format!("apisix: {{ssl: {{enable: false, {value}}}}}")).upstream_trust;

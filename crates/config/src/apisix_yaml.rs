@@ -101,6 +101,25 @@ impl Document {
         Inventory::of_revision(revision, self.places.iter().filter_map(resource))
     }
 
+    /// The resources as they were written, with their variables put in: arrays by
+    /// the names of their collections.
+    pub fn written(&self) -> &Map<String, Value> {
+        &self.written
+    }
+
+    /// A report on problems with the properties at these places. None if there is none.
+    pub fn report_at(
+        &self,
+        found: impl IntoIterator<Item = (PropertyPath, String)>,
+    ) -> Option<Report> {
+        let problems = found.into_iter().map(|(path, message)| Problem {
+            location: Some(self.marks.locate(&path)),
+            path,
+            message,
+        });
+        Report::new(&self.file, problems.collect())
+    }
+
     /// Where a property of a resource stands, or what is nearest above it. None
     /// if the file has no such resource.
     pub fn locate(&self, place: &Place) -> Option<Location> {

@@ -151,6 +151,11 @@ impl Substitution<'_> {
     }
 }
 
+/// Whether a text has a variable in it.
+pub(crate) fn has_reference(text: &str) -> bool {
+    next_reference(text).is_some()
+}
+
 struct Reference<'t> {
     name: &'t str,
     default: Option<&'t str>,

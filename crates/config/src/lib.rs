@@ -11,6 +11,7 @@
 
 pub mod apisix_yaml;
 pub mod limits;
+pub mod portable;
 pub mod references;
 pub mod store;
 

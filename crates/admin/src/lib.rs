@@ -12,6 +12,7 @@
 pub mod api;
 pub mod control;
 pub mod limits;
+pub mod local;
 pub mod metrics;
 pub mod schema;
 pub mod server;

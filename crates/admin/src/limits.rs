@@ -21,6 +21,10 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const RUNNERS: Duration = Duration::from_secs(1);
 /// Largest body of a request to the Admin API, in bytes (APISIX's value).
 pub const BODY: usize = 1_536 << 10;
+/// Largest message between the gateway and its own commands, in bytes: all resources.
+pub(crate) const LOCAL_LEN: u64 = 256 << 20;
+/// How long one of those may take, with the answer.
+pub(crate) const LOCAL: Duration = Duration::from_secs(60);
 /// How often a change is decided anew because the resources have changed meanwhile.
 pub(crate) const DECISIONS: u32 = 16;
 /// Smallest and largest page of a list (APISIX's values).

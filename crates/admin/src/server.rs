@@ -94,6 +94,19 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// Something else that runs until it is stopped.
+    pub fn of(run: impl Future<Output = ()> + Send + 'static) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async {
+            tokio::select! {
+                () = run => {}
+                // A dropped sender stops it too.
+                _ = stopped => {}
+            }
+        });
+        Self { stop, task }
+    }
+
     /// Lets requests under way end, for at most [`limits::STOP`].
     pub async fn stop(self) {
         drop(self.stop);

@@ -157,6 +157,22 @@ pub fn parse(
     file: &Path,
     env: &Env<'_>,
 ) -> Result<(Document, Resources), Report> {
+    let (document, resources) = parse_part(text, format, file, env)?;
+    let broken = resources.check_references().err().unwrap_or_default();
+    match document.report(broken) {
+        Some(report) => Err(report),
+        None => Ok((document, resources)),
+    }
+}
+
+/// As [`parse`], of resources that need not be all there are: what they name may be
+/// elsewhere, and their ids are not compared.
+pub fn parse_part(
+    text: &str,
+    format: Format,
+    file: &Path,
+    env: &Env<'_>,
+) -> Result<(Document, Resources), Report> {
     let tree = format.tree_of(text);
     let mut tree = tree.map_err(|problem| Report::of_one(file, problem))?;
     if let Some(report) = Report::new(file, substitute(&mut tree, env)) {
@@ -176,11 +192,7 @@ pub fn parse(
         marks,
         written,
     };
-    let broken = resources.check_references().err().unwrap_or_default();
-    match document.report(broken) {
-        Some(report) => Err(report),
-        None => Ok((document, resources)),
-    }
+    Ok((document, resources))
 }
 
 /// The text before the line `#END`. That line begins at the margin, where no text of

@@ -32,4 +32,4 @@ pub use settings::{
     DataEncryption, EnvRule, Escape, ExtPlugin, MetricsExport, OutputLevel, OutputRule, RealIp,
     Router, RunnerLimits, RunnerSettings, RunnerTerms, RunnerTimeout, Settings, Source, Tracing,
 };
-pub use watch::{Change, Watch};
+pub use watch::{Change, Watch, read_all, read_file};

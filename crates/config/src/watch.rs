@@ -186,15 +186,25 @@ fn may_hide_a_change(metadata: &Metadata) -> bool {
 }
 
 /// Reads a configuration file, which is a file proper and not too large.
-pub(crate) fn read_file(path: &Path) -> io::Result<String> {
+///
+/// # Errors
+/// It cannot be read, is no file, no text, or larger than [`limits::FILE_LEN`].
+pub fn read_file(path: &Path) -> io::Result<String> {
     // Looked at before it is opened: opening a pipe would wait for its other end.
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
     }
+    read_all(File::open(path)?)
+}
+
+/// Reads a configuration from where it comes, which may be a pipe.
+///
+/// # Errors
+/// It cannot be read, is no text, or larger than [`limits::FILE_LEN`].
+pub fn read_all(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
-    let file = File::open(path)?;
-    let len = file.take(limits::FILE_LEN + 1).read_to_string(&mut text)?;
+    let len = from.take(limits::FILE_LEN + 1).read_to_string(&mut text)?;
     if len as u64 > limits::FILE_LEN {
         let message = format!("it is larger than {} bytes", limits::FILE_LEN);
         return Err(io::Error::new(ErrorKind::FileTooLarge, message));

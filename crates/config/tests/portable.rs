@@ -1,5 +1,7 @@
 //! What is carried from one store to another arrives as it was.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

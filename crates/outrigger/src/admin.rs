@@ -1,5 +1,6 @@
 //! The Admin API of this gateway: where it listens, its keys, its plugins.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -72,10 +73,7 @@ pub(crate) fn api(
         },
         store,
         catalogue: Arc::clone(live.catalogue()),
-        gateway: Arc::new(Running {
-            live: Arc::clone(live),
-            control,
-        }),
+        gateway: running(live, control),
         seal: Arc::clone(live.seal()),
         env,
         prefix: PREFIX.to_owned(),
@@ -141,6 +139,14 @@ fn owner(key: &ResourceKey) -> Option<Owner> {
     })
 }
 
+/// The gateway, as whoever changes its resources sees it.
+pub(crate) fn running(live: &Arc<Live>, control: Arc<dyn Control>) -> Arc<dyn api::Gateway> {
+    Arc::new(Running {
+        live: Arc::clone(live),
+        control,
+    })
+}
+
 /// The gateway, seen from the Admin API.
 struct Running {
     live: Arc<Live>,
@@ -150,6 +156,14 @@ struct Running {
 impl api::Gateway for Running {
     fn try_out(&self, next: &Inventory, key: &ResourceKey) -> Result<(), String> {
         source::try_out(&self.live, next, key)
+    }
+
+    fn try_out_all(
+        &self,
+        next: &Inventory,
+        written: &HashSet<ResourceKey>,
+    ) -> Result<(), Vec<(ResourceKey, String)>> {
+        source::try_out_all(&self.live, next, written)
     }
 
     fn applied(&self, revision: u64) -> Answer<'_, ()> {

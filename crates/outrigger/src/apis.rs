@@ -5,10 +5,11 @@ use std::sync::Arc;
 use outrigger_admin::control::{self, Control};
 use outrigger_admin::server::{Bound, Serving};
 use outrigger_config::store::Store;
-use outrigger_config::{ControlApi, Settings};
+use outrigger_config::{ControlApi, Settings, Source};
 
 use crate::Failure;
 use crate::admin;
+use crate::local;
 use crate::source::Live;
 
 /// APIs that are listened for; nobody is answered yet.
@@ -52,6 +53,14 @@ impl Apis {
             );
             tracing::info!("control API: http://{address}");
             serving.push(bound.serve(router));
+        }
+        if let (Source::Store, Some(store)) = (&settings.source, &store) {
+            let gateway = admin::running(live, Arc::clone(gateway));
+            serving.extend(local::answer(
+                &settings.data_dir,
+                Arc::clone(store),
+                gateway,
+            ));
         }
         if let (Some(bound), Some(admin), Some(store)) = (self.admin, &settings.admin, store) {
             let data_dir = &settings.data_dir;

@@ -1,51 +1,111 @@
 //! `outrigger check`: reads what `run` would read and says whether it would
-//! serve. Starts nothing and listens nowhere.
+//! serve, and all that it would serve. Starts nothing, makes nothing, listens nowhere.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::process::ExitCode;
 
-use outrigger_config::{Settings, Source as SourceSettings};
-use outrigger_telemetry::metrics::Metrics;
+use outrigger_config::store::Key;
+use outrigger_config::{Format, Settings, Source as SourceSettings, apisix_yaml, portable};
 
-use crate::Failure;
 use crate::access_log;
-use crate::gateway::{missing_plugins, mode};
-use crate::plugins::Plugins;
+use crate::carry::{Kept, NotOpened, counted};
+use crate::offline;
 use crate::run::control_runtime;
-use crate::runners;
-use crate::source::{Live, Source, env};
+use crate::source::{self, Live, env};
+use crate::{Failure, complain};
+
+/// What was found wrong is told, and there is nothing else to be told.
+const WRONG: ExitCode = ExitCode::FAILURE;
+
+/// What there is to check cannot be had.
+const UNSEEN: u8 = 2;
+
+pub(crate) fn check(config: &Path) -> Result<ExitCode, Failure> {
+    let settings = Settings::load(config, &env)?;
+    for note in &settings.notes {
+        tell(&format!("note: {note}"));
+    }
+    for note in settings.access_log.iter().flat_map(access_log::check) {
+        tell(&format!("note: {note}"));
+    }
+    tell(&format!("{}: ok", config.display()));
+    let (live, note) = offline::live(&settings)?;
+    if let Some(note) = note {
+        tell(&format!("note: {note}"));
+    }
+    match &settings.source {
+        SourceSettings::File { path, format } => check_file(path, *format, &live),
+        SourceSettings::Store => check_store(&settings, &live),
+    }
+}
+
+fn check_file(path: &Path, format: Format, live: &Live) -> Result<ExitCode, Failure> {
+    let text = outrigger_config::read_file(path)
+        .map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
+    let (document, resources) = apisix_yaml::parse(&text, format, path, &env)?;
+    if let Err(invalid) = live.compile(resources, None)
+        && let Some(report) = document.report(invalid)
+    {
+        return Err(report.into());
+    }
+    let carried = portable::resources(&document);
+    let kinds = carried.iter().map(portable::Carried::kind);
+    tell(&format!("{}: ok, {}", path.display(), counted(kinds)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_store(settings: &Settings, live: &Live) -> Result<ExitCode, Failure> {
+    let folder = settings.data_dir.display();
+    let kept = match control_runtime()?.block_on(Kept::open(settings, live.seal())) {
+        Ok(Some(kept)) => kept,
+        Ok(None) => {
+            tell(&format!(
+                "{folder}: ok, no resources (there is no store yet)"
+            ));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error @ NotOpened::Silent { .. }) => {
+            complain(&error.to_string());
+            return Ok(ExitCode::from(UNSEEN));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let left_out = source::left_out(live, &kept.inventory)?;
+    for (key, why) in &left_out {
+        complain(&format!("{folder}: {key} would be left out: {why}"));
+    }
+    let without = left_out.iter().map(|(key, _)| key.clone()).collect();
+    let dangling = source::faults(live, &kept.inventory, &without);
+    for invalid in &dangling {
+        complain(&format!("{folder}: {invalid}"));
+    }
+    let is_good = left_out.is_empty() && dangling.is_empty();
+    let keys = kept.inventory.iter().map(|(key, _)| key);
+    let good = keys.filter(|key| !is_among(&left_out, key));
+    let state = match kept.is_running() {
+        true => " (a gateway runs on them)",
+        false => "",
+    };
+    let verdict = match is_good {
+        true => "ok, ",
+        false => "",
+    };
+    let count = counted(good.map(Key::kind));
+    tell(&format!("{folder}: {verdict}{count}{state}"));
+    Ok(match is_good {
+        true => ExitCode::SUCCESS,
+        false => WRONG,
+    })
+}
+
+fn is_among(left_out: &[(Key, String)], key: &Key) -> bool {
+    left_out.iter().any(|(other, _)| other == key)
+}
 
 #[allow(
     clippy::print_stdout,
     reason = "what the command finds goes to standard output"
 )]
-pub(crate) fn check(config: &Path) -> Result<(), Failure> {
-    let settings = Settings::load(config, &env)?;
-    for note in &settings.notes {
-        println!("note: {note}");
-    }
-    for note in settings.access_log.iter().flat_map(access_log::check) {
-        println!("note: {note}");
-    }
-    println!("{}: ok", config.display());
-    let runners = runners::without_processes(&settings);
-    let metrics = Metrics::new(1);
-    let plugins = Plugins::new(&settings, &runners, &metrics);
-    if let Some(note) = missing_plugins(&plugins, &settings) {
-        println!("note: {note}");
-    }
-    let registry = plugins.registry(&settings, &runners);
-    let seal = settings.data_encryption.seal(plugins.secret_fields());
-    let live = Live::new(registry, seal, mode(settings.router), &metrics)?;
-    let SourceSettings::File { path, .. } = &settings.source else {
-        // The store may be a running gateway's, which lets nobody else in.
-        return Ok(());
-    };
-    control_runtime()?.block_on(Source::open(&settings, Arc::clone(&live)))?;
-    println!(
-        "{}: ok, {} routes",
-        path.display(),
-        live.snapshot().load().route_count()
-    );
-    Ok(())
+fn tell(message: &str) {
+    println!("{message}");
 }

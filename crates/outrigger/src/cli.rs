@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::carry::Format;
 use crate::conform;
 
 /// An API gateway that runs plugin runners beside it and calls them over a
@@ -41,12 +42,19 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
         config: PathBuf,
     },
-    /// Check config.yaml and apisix.yaml without running anything.
+    /// Check config.yaml and all resources without running anything: status 0 if all is
+    /// well, 1 if something is wrong, 2 if there was something that could not be looked at.
     Check {
-        /// The gateway's configuration; apisix.yaml lies beside it.
+        /// The gateway's configuration; its resources are looked for where it says.
         #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
         config: PathBuf,
     },
+    /// Write all resources as one document, as apisix.yaml or apisix.json take it; of a
+    /// gateway that runs or does not.
+    Export(ExportArguments),
+    /// Bring the resources of such a document into the gateway's store: all of them, or
+    /// none if anything is wrong with one; of a gateway that runs or does not.
+    Import(ImportArguments),
     /// Have a running gateway read config.yaml again and restart its runners, as SIGHUP does.
     Reload {
         #[command(flatten)]
@@ -63,6 +71,43 @@ pub(crate) enum Command {
     DemoRunner,
     /// Try a plugin runner against the protocol's conformance suite.
     Conform(conform::Arguments),
+}
+
+/// What is exported, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// The gateway's configuration.
+    #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
+    pub(crate) config: PathBuf,
+    /// How to write it [default: as the name of the file says, otherwise yaml].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// The file to write, which nobody but its owner may read then; standard output
+    /// without it.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write it to a terminal too, although it holds secrets.
+    #[arg(long)]
+    pub(crate) secrets: bool,
+}
+
+/// What is imported, and how.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The gateway's configuration.
+    #[arg(short, long, value_name = "FILE", default_value = "config.yaml")]
+    pub(crate) config: PathBuf,
+    /// How the file is written [default: as its name says, otherwise yaml].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Delete what is not in the file; without this it stays.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The document; - for standard input.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod apis;
+mod carry;
 mod check;
 mod cli;
 mod client;
@@ -11,7 +12,9 @@ mod control;
 mod demo;
 mod demo_runner;
 mod gateway;
+mod local;
 mod observability;
+mod offline;
 mod plugins;
 mod remote;
 mod run;
@@ -51,7 +54,9 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run { config } => run::run(&config)?,
-        Command::Check { config } => check::check(&config)?,
+        Command::Check { config } => return check::check(&config),
+        Command::Export(arguments) => carry::export(&arguments)?,
+        Command::Import(arguments) => carry::import(&arguments)?,
         Command::Reload { target } => control::reload(&target)?,
         Command::Runner { command } => control::runner(command)?,
         Command::Demo => demo::run()?,
@@ -81,7 +86,7 @@ fn log_to_stderr(filter: &str, time: bool) -> Result<(), Failure> {
     clippy::print_stderr,
     reason = "a command line's error goes to standard error"
 )]
-fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     // Every line says whose it is: a report has one for each problem.
     for line in message.lines() {
         eprintln!("outrigger: {line}");

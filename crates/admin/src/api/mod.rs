@@ -12,6 +12,7 @@ mod merge;
 mod read;
 mod write;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -41,6 +42,16 @@ pub trait Gateway: Send + Sync + 'static {
     /// # Errors
     /// What would not hold that holds now.
     fn try_out(&self, next: &Inventory, key: &ResourceKey) -> Result<(), String>;
+
+    /// As [`try_out`](Self::try_out), for many resources at once.
+    ///
+    /// # Errors
+    /// All that would not hold: of what is `written`, and of what holds now.
+    fn try_out_all(
+        &self,
+        next: &Inventory,
+        written: &HashSet<ResourceKey>,
+    ) -> Result<(), Vec<(ResourceKey, String)>>;
 
     /// Waits until requests run on this revision of the store, or on a later
     /// one, or until it is clear that they will not soon.

@@ -39,6 +39,14 @@ impl Gateway for Idle {
         Ok(())
     }
 
+    fn try_out_all(
+        &self,
+        _: &Inventory,
+        _: &HashSet<ResourceKey>,
+    ) -> Result<(), Vec<(ResourceKey, String)>> {
+        Ok(())
+    }
+
     fn applied(&self, _: u64) -> Answer<'_, ()> {
         Box::pin(std::future::ready(()))
     }

@@ -102,6 +102,13 @@ pub struct Carried<'d> {
     pub value: Value,
 }
 
+impl Carried<'_> {
+    /// What kind of resource it is: `routes`, `credentials`.
+    pub fn kind(&self) -> &str {
+        self.key.as_ref().map_or(self.collection, Key::kind)
+    }
+}
+
 /// The resources of a document.
 pub fn resources(document: &Document) -> Vec<Carried<'_>> {
     let mut resources = Vec::new();

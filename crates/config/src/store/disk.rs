@@ -57,9 +57,14 @@ impl fmt::Debug for Disk {
 }
 
 impl Disk {
+    /// The file in a folder.
+    pub(super) fn file(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
     /// Opens or makes the file, and reads it.
     pub(super) fn open(folder: &Path, seal: Seal) -> Result<(Self, Inventory), OpenError> {
-        let path = folder.join(FILE);
+        let path = Self::file(folder);
         let of_folder = |source| OpenError::Folder {
             folder: folder.display().to_string(),
             source,

@@ -38,6 +38,18 @@ impl Embedded {
         Ok(Self::new(Some(disk), inventory))
     }
 
+    /// As [`open`](Self::open), but none if nothing was ever stored there: nothing is
+    /// made.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_existing(folder: &Path, seal: Seal) -> Result<Option<Self>, OpenError> {
+        match Disk::file(folder).exists() {
+            true => Self::open(folder, seal).map(Some),
+            false => Ok(None),
+        }
+    }
+
     fn new(disk: Option<Disk>, inventory: Inventory) -> Self {
         Self {
             disk: Arc::new(Mutex::new(disk)),

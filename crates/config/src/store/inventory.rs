@@ -61,6 +61,14 @@ impl Inventory {
         }
     }
 
+    /// Resources as they were at one moment.
+    pub fn of_entries(revision: u64, entries: impl IntoIterator<Item = (Key, Entry)>) -> Self {
+        Self {
+            revision,
+            entries: entries.into_iter().collect(),
+        }
+    }
+
     /// Counts the changes; it grows with each.
     pub fn revision(&self) -> u64 {
         self.revision

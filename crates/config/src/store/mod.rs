@@ -49,6 +49,11 @@ pub trait Store: Send + Sync + 'static {
     /// store can tell.
     fn commit(&self, write: Write) -> Later<'_, Result<u64, StoreError>>;
 
+    /// Most changes that one write can have.
+    fn most_changes(&self) -> usize {
+        usize::MAX
+    }
+
     /// Waits until the resources are of another revision than `seen`, and
     /// returns them. Somebody has to wait here all the time: resources whose
     /// time is over go while somebody does.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Failure;
 
 pub(crate) use live::Live;
-pub(crate) use store::try_out;
+pub(crate) use store::{faults, left_out, try_out, try_out_all};
 
 /// Where resources come from.
 pub(crate) enum Source {

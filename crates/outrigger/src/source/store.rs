@@ -88,7 +88,7 @@ impl StoreSource {
         let compiled = compile(&self.live, &inventory, Some(&plugins));
         let compiled = compiled.map_err(|error| error.to_string())?;
         let broken: Vec<_> = compiled
-            .broken(&self.live, None)
+            .broken(&self.live, |_| false)
             .map(|(key, why)| format!("{key}: {why}"))
             .collect();
         if !broken.is_empty() {
@@ -110,11 +110,15 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// What does not hold: `written`, and everything that held until now.
-    fn broken(&self, live: &Live, written: Option<&Key>) -> impl Iterator<Item = &(Key, String)> {
+    /// What does not hold: what is `written`, and everything that held until now.
+    fn broken(
+        &self,
+        live: &Live,
+        written: impl Fn(&Key) -> bool,
+    ) -> impl Iterator<Item = &(Key, String)> {
         let known = live.left_out();
         let left_out = self.left_out.iter();
-        left_out.filter(move |(key, _)| Some(key) == written || !known.contains(key))
+        left_out.filter(move |(key, _)| written(key) || !known.contains(key))
     }
 }
 
@@ -127,7 +131,7 @@ pub(crate) fn try_out(live: &Live, next: &Inventory, key: &Key) -> Result<(), St
     let compiled = compile(live, next, None).map_err(|error| error.to_string())?;
     // The resource itself may stand while another falls: of two consumers
     // with one key it is the later.
-    if let Some((culprit, why)) = compiled.broken(live, Some(key)).next() {
+    if let Some((culprit, why)) = compiled.broken(live, |other| other == key).next() {
         return Err(if culprit == key {
             why.clone()
         } else {
@@ -136,6 +140,53 @@ pub(crate) fn try_out(live: &Live, next: &Inventory, key: &Key) -> Result<(), St
     }
     live.keep_trial(next, compiled);
     Ok(())
+}
+
+/// As [`try_out`], where the resources `written` differ.
+///
+/// # Errors
+/// All that would not hold, of these and of what holds now.
+pub(crate) fn try_out_all(
+    live: &Live,
+    next: &Inventory,
+    written: &HashSet<Key>,
+) -> Result<(), Vec<(Key, String)>> {
+    let compiled = match compile(live, next, None) {
+        Ok(compiled) => compiled,
+        Err(error) => {
+            // Nobody is to blame, so everybody is.
+            let all = written.iter().map(|key| (key.clone(), error.to_string()));
+            return Err(all.collect());
+        }
+    };
+    let broken: Vec<_> = compiled
+        .broken(live, |key| written.contains(key))
+        .cloned()
+        .collect();
+    if !broken.is_empty() {
+        return Err(broken);
+    }
+    live.keep_trial(next, compiled);
+    Ok(())
+}
+
+/// The resources that requests would not run on, and why.
+///
+/// # Errors
+/// As [`compile`].
+pub(crate) fn left_out(live: &Live, inventory: &Inventory) -> Result<Vec<(Key, String)>, Failure> {
+    compile(live, inventory, None).map(|compiled| compiled.left_out)
+}
+
+/// All that is wrong with these resources, but for those `without`: what requests would
+/// not run on, and what names something that is not there, which waits for it.
+pub(crate) fn faults(live: &Live, inventory: &Inventory, without: &HashSet<Key>) -> Vec<Invalid> {
+    let reading = live.reader().read(inventory, without);
+    let references = reading.resources.check_references();
+    let compiled = live.compile(reading.resources, None);
+    let mut found = references.err().unwrap_or_default();
+    found.extend(compiled.err().unwrap_or_default());
+    found
 }
 
 /// Compiles what holds of an inventory, for `plugins` or else the present ones.

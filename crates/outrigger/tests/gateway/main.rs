@@ -12,6 +12,7 @@ mod access_log;
 mod admin_api;
 mod bad_requests;
 mod built_in_plugins;
+mod carrying;
 mod command_line;
 mod conform;
 mod connections;

@@ -14,7 +14,6 @@ pub mod control;
 pub mod limits;
 pub mod local;
 pub mod metrics;
-pub mod schema;
 pub mod server;
 
 mod answer;

@@ -26,6 +26,7 @@ pub mod real_ip;
 
 pub mod response;
 pub mod router;
+pub mod schemas;
 mod slots;
 pub mod snapshot;
 pub mod target;

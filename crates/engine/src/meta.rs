@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use outrigger_model::expr::Expr;
-use outrigger_model::read::{At, Null, read, type_of};
+use outrigger_model::read::{At, Null, read};
 use outrigger_model::{Fault, PropertyPath};
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ use crate::exchange::Exchange;
 use crate::finished::Finished;
 use crate::plugin::{Flow, Phases, Plugin, PluginFuture};
 use crate::response::{Refusal, Response};
+use crate::schemas::META;
 use crate::{expr, vars};
 
 /// What `_meta` says.
@@ -46,10 +47,13 @@ impl Meta {
         let Some(meta) = conf.get("_meta") else {
             return Ok((Self::default(), Cow::Borrowed(conf)));
         };
-        let meta = read(meta, Null::IsAValue, Self::read).map_err(|faults| {
-            let first = faults.into_iter().next().expect("faults are not empty");
-            let path = PropertyPath::root().key("_meta").join(&first.path);
-            Fault { path, ..first }
+        let meta = META.check(meta).and_then(|()| {
+            let meta = read(meta, Null::IsAValue, Self::read);
+            meta.map_err(|faults| faults.into_iter().next().expect("faults are not empty"))
+        });
+        let meta = meta.map_err(|fault| {
+            let path = PropertyPath::root().key("_meta").join(&fault.path);
+            Fault { path, ..fault }
         })?;
         let mut rest = conf.clone();
         if let Some(properties) = rest.as_object_mut() {
@@ -70,9 +74,11 @@ impl Meta {
                 let read = Expr::from_json(at.value());
                 read.map_err(|fault| at.fault_below(&fault)).ok()
             }),
-            error_response: object.read("error_response", ErrorResponse::read),
+            error_response: object.read("error_response", |at| ErrorResponse::read(at.value())),
         };
-        object.finish();
+        if let Some(at) = object.get("pre_function") {
+            at.fault("Lua is not supported: use filter, or an external plugin");
+        }
         Some(meta)
     }
 
@@ -95,15 +101,10 @@ impl Meta {
 }
 
 impl ErrorResponse {
-    fn read(at: &At<'_>) -> Option<Self> {
-        let body = match at.value() {
+    fn read(written: &Value) -> Option<Self> {
+        let body = match written {
             Value::String(text) => text.clone(),
-            Value::Object(_) => format!("{}\n", at.value()),
-            other => {
-                let got = type_of(other);
-                at.fault(format!("wrong type: expected string or object, got {got}"));
-                return None;
-            }
+            json => format!("{json}\n"),
         };
         Some(Self(body.into()))
     }
@@ -217,7 +218,7 @@ mod tests {
         for (meta, expected) in [
             (
                 json!({"disable": "yes"}),
-                "_meta.disable: wrong type: expected boolean (true or false), got string",
+                "_meta.disable: wrong type: expected boolean, got string",
             ),
             (
                 json!({"priority": "1"}),
@@ -225,7 +226,7 @@ mod tests {
             ),
             (
                 json!({"filter": "x"}),
-                "_meta.filter: expected a list of conditions",
+                "_meta.filter: wrong type: expected array, got string",
             ),
             (
                 json!({"filter": [["arg_a", "nonsense", "b"]]}),
@@ -233,9 +234,16 @@ mod tests {
             ),
             (
                 json!({"error_response": 5}),
-                "_meta.error_response: wrong type: expected string or object, got number",
+                "_meta.error_response: value should match only one schema, but matches none",
             ),
-            (json!({"unknown": 1}), "_meta.unknown: unknown property"),
+            (
+                json!({"unknown": 1}),
+                "_meta: additional properties forbidden, found unknown",
+            ),
+            (
+                json!({"pre_function": "return function() end"}),
+                "_meta.pre_function: Lua is not supported: use filter, or an external plugin",
+            ),
         ] {
             let conf = json!({"x": 1, "_meta": meta});
             let fault = Meta::take(&conf).unwrap_err();

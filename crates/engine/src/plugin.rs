@@ -13,11 +13,14 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use outrigger_model::{Fault, Identity, PropertyPath};
 use outrigger_telemetry::metrics::Metrics;
+use serde_json::Value;
 
 use crate::consumer::Credential;
 use crate::exchange::Exchange;
 use crate::finished::Finished;
+use crate::meta::Meta;
 use crate::response::{Refusal, Response};
+use crate::schemas::Schemas;
 
 /// A plugin's future: local to its worker.
 pub type PluginFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -137,10 +140,10 @@ pub trait Factory: Send + Sync {
     /// are APISIX's.
     fn priority(&self) -> i32;
 
-    /// The JSON schema of the configuration, as it is shown to those who write
-    /// one; what it does not tell, [`build`](Self::build) says.
-    fn schema(&self) -> serde_json::Value {
-        serde_json::json!({"type": "object"})
+    /// The JSON schemas of its configurations. [`build`](Self::build) and
+    /// [`credential`](Self::credential) go by them, and say what they do not tell.
+    fn schemas(&self) -> &Schemas {
+        Schemas::any()
     }
 
     /// Where secrets stand in its configurations. They are sealed wherever a
@@ -153,7 +156,7 @@ pub trait Factory: Send + Sync {
     ///
     /// # Errors
     /// The [`Fault`] names the property, from the configuration down, that does not hold.
-    fn build(&self, conf: &serde_json::Value, owner: &Owner) -> Result<Arc<dyn Plugin>, Fault>;
+    fn build(&self, conf: &Value, owner: &Owner) -> Result<Arc<dyn Plugin>, Fault>;
 
     /// For an authentication plugin: parses what a consumer's or a credential's
     /// configuration says the plugin knows the consumer by. `None`: it is no
@@ -161,7 +164,7 @@ pub trait Factory: Send + Sync {
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    fn credential(&self, conf: &serde_json::Value) -> Option<Result<Credential, Fault>> {
+    fn credential(&self, conf: &Value) -> Option<Result<Credential, Fault>> {
         let _ = conf;
         None
     }
@@ -171,7 +174,7 @@ pub trait Factory: Send + Sync {
     ///
     /// # Errors
     /// As those of [`build`](Self::build).
-    fn check(&self, _conf: &serde_json::Value) -> Result<(), Fault> {
+    fn check(&self, _conf: &Value) -> Result<(), Fault> {
         Ok(())
     }
 }
@@ -277,6 +280,16 @@ impl Registry {
             path: PropertyPath::root(),
             message,
         })
+    }
+
+    /// Checks a configuration for requests of the plugin `name`, with its `_meta`.
+    ///
+    /// # Errors
+    /// As those of [`get`](Self::get) and [`Factory::build`].
+    pub fn check(&self, name: &str, conf: &Value, owner: &Owner) -> Result<(), Fault> {
+        let factory = self.get(name)?;
+        let (_, conf) = Meta::take(conf)?;
+        factory.build(&conf, owner).map(drop)
     }
 
     pub(crate) fn mark(&self) -> &Mark {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Id, Kind, PropertyPath};
+use crate::{Id, Kind, PropertyPath, Segment};
 
 /// One thing that is wrong with a document.
 ///
@@ -14,6 +14,26 @@ pub struct Fault {
     pub path: PropertyPath,
     /// What is wrong with it.
     pub message: String,
+}
+
+impl Fault {
+    /// The fault in a sentence of APISIX: `property "a" validation failed: failed to
+    /// validate item 1: …`.
+    pub fn in_words(&self) -> String {
+        let mut words = String::new();
+        for segment in self.path.segments() {
+            match segment {
+                Segment::Key(key) => {
+                    words.push_str(&format!("property \"{key}\" validation failed: "));
+                }
+                Segment::Index(index) => {
+                    words.push_str(&format!("failed to validate item {}: ", index + 1));
+                }
+            }
+        }
+        words.push_str(&self.message);
+        words
+    }
 }
 
 impl fmt::Display for Fault {
@@ -106,4 +126,23 @@ pub struct Invalid {
     pub at: Place,
     /// What is wrong with it.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_comes_before_what_is_wrong() {
+        let fault = Fault {
+            path: PropertyPath::root().key("conf").index(0),
+            message: "property \"value\" is required".to_owned(),
+        };
+        assert_eq!(
+            fault.in_words(),
+            "property \"conf\" validation failed: failed to validate item 1: \
+             property \"value\" is required"
+        );
+        assert_eq!(fault.to_string(), "conf[0]: property \"value\" is required");
+    }
 }

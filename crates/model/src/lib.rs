@@ -18,6 +18,7 @@
 pub mod expr;
 pub mod limits;
 pub mod read;
+pub mod schema;
 
 mod cidr;
 mod consumer;

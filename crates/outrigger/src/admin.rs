@@ -14,8 +14,9 @@ use outrigger_admin::{Catalogue, PluginInfo, PluginUse};
 use outrigger_config::store::{Inventory, Key as ResourceKey, Store};
 use outrigger_config::{AdminApi, AdminKey, AdminRole, references};
 use outrigger_engine::plugin::{Owner, Registry};
+use outrigger_model::schema::Schema;
 use outrigger_model::{Fault, Kind};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Failure;
 use crate::source::{self, Live, env};
@@ -88,13 +89,15 @@ pub(crate) fn api(
 pub(crate) fn catalogue(registry: &Arc<Registry>) -> Result<Arc<Catalogue>, Failure> {
     let infos = registry.names().filter_map(|name| {
         let factory = registry.get(name).ok()?;
+        let schemas = factory.schemas();
+        let json = |schema: &Schema| schema.json().clone();
         Some(PluginInfo {
             name: name.to_owned(),
             priority: factory.priority(),
-            is_auth: factory.credential(&json!({})).is_some(),
-            schema: factory.schema(),
-            consumer_schema: None,
-            metadata_schema: None,
+            is_auth: schemas.consumer.is_some(),
+            schema: json(&schemas.requests),
+            consumer_schema: schemas.consumer.as_ref().map(json),
+            metadata_schema: schemas.metadata.as_ref().map(json),
         })
     });
     let judge = {
@@ -122,7 +125,7 @@ fn judge(
         return credential.map(drop);
     }
     match owner(key) {
-        Some(owner) => factory.build(conf, &owner).map(drop),
+        Some(owner) => registry.check(name, conf, &owner),
         None => Ok(()),
     }
 }

@@ -1,99 +1,80 @@
 //! `basic-auth`: a name and a password tell who makes a request (RFC 7617).
 
-use std::fmt;
-use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header;
 use outrigger_engine::consumer::{Credential, Identity};
 use outrigger_engine::exchange::Exchange;
-use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture, Secrets};
-use outrigger_engine::response::Refusal;
+use outrigger_engine::schemas::Schemas;
 use outrigger_model::Fault;
+use serde::Deserialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use crate::auth::{self, Terms};
+use crate::auth::{self, Scheme};
 use crate::conf;
 
-const NAME: &str = "basic-auth";
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/basic-auth.json")));
 
-/// Makes `basic-auth` plugins.
-pub(crate) struct BasicAuthFactory;
+/// One configuration; it has nothing of its own.
+pub(crate) struct BasicAuth;
+
+#[derive(Deserialize)]
+struct OfConsumer {
+    username: String,
+    password: String,
+}
 
 /// What the consumer's password must be.
 struct Password(String);
 
-impl Factory for BasicAuthFactory {
-    fn name(&self) -> &'static str {
-        NAME
+impl Scheme for BasicAuth {
+    const NAME: &'static str = "basic-auth";
+    const PRIORITY: i32 = 2520;
+    const CHALLENGE: &'static str = "Basic";
+    const SECRETS: &'static [&'static str] = &["password"];
+    type Place = ();
+
+    fn schemas() -> &'static Schemas {
+        &SCHEMAS
     }
 
-    fn priority(&self) -> i32 {
-        2520
+    fn read(_: &Value) -> Result<Self, Fault> {
+        Ok(Self)
     }
 
-    fn secrets(&self) -> Secrets {
-        Secrets {
-            consumers: &["password"],
-            ..Secrets::default()
+    fn credential(json: &Value) -> Result<Credential, Fault> {
+        let OfConsumer { username, password } = conf::read_consumer(&SCHEMAS, json)?;
+        let password = auth::secret("password", &password)?;
+        Ok(Credential {
+            key: auth::secret("username", &username)?.into_bytes(),
+            secret: Arc::new(Password(password)),
+        })
+    }
+
+    fn identify(&self, exchange: &Exchange) -> Result<(Identity, ()), &'static str> {
+        let mut fields = exchange.headers.get_all(header::AUTHORIZATION).iter();
+        let field = fields.next().ok_or("Missing authorization in request")?;
+        if fields.next().is_some() {
+            return Err("Invalid authorization in request");
+        }
+        let (name, password) =
+            name_and_password(field.as_bytes()).ok_or("Invalid authorization in request")?;
+        let wrong = "Invalid user authorization";
+        let identity = exchange.identify(Self::NAME, &name).ok_or(wrong)?;
+        let expected = identity.secret.downcast_ref::<Password>().ok_or(wrong)?;
+        if bool::from(expected.0.as_bytes().ct_eq(&password)) {
+            Ok((identity, ()))
+        } else {
+            Err(wrong)
         }
     }
 
-    fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        let terms = conf::read_with(json, |object| Some(Terms::read(object, "basic")))?;
-        Ok(Arc::new(BasicAuth { terms }))
-    }
-
-    fn credential(&self, json: &Value) -> Option<Result<Credential, Fault>> {
-        Some(conf::read_with(json, |object| {
-            let name = object.require("username").and_then(|at| auth::secret(&at));
-            let password = object.require("password").and_then(|at| auth::secret(&at));
-            Some(Credential {
-                key: name?.into_bytes(),
-                secret: Arc::new(Password(password?)),
-            })
-        }))
-    }
-}
-
-/// One configuration.
-struct BasicAuth {
-    terms: Terms,
-}
-
-impl BasicAuth {
-    fn run(&self, exchange: &mut Exchange) -> Flow {
-        match identify(exchange) {
-            Ok(identity) => {
-                if self.terms.hide_credentials {
-                    exchange.headers.remove(header::AUTHORIZATION);
-                }
-                exchange.attach(identity);
-                Flow::Continue
-            }
-            Err(message) => self.terms.refuse(exchange, NAME, "Basic", message),
-        }
-    }
-}
-
-fn identify(exchange: &Exchange) -> Result<Identity, &'static str> {
-    let mut fields = exchange.headers.get_all(header::AUTHORIZATION).iter();
-    let field = fields.next().ok_or("Missing authorization in request")?;
-    if fields.next().is_some() {
-        return Err("Invalid authorization in request");
-    }
-    let (name, password) =
-        name_and_password(field.as_bytes()).ok_or("Invalid authorization in request")?;
-    let wrong = "Invalid user authorization";
-    let identity = exchange.identify(NAME, &name).ok_or(wrong)?;
-    let expected = identity.secret.downcast_ref::<Password>().ok_or(wrong)?;
-    if bool::from(expected.0.as_bytes().ct_eq(&password)) {
-        Ok(identity)
-    } else {
-        Err(wrong)
+    fn hide(&self, exchange: &mut Exchange, (): ()) {
+        exchange.headers.remove(header::AUTHORIZATION);
     }
 }
 
@@ -106,25 +87,6 @@ fn name_and_password(field: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let decoded = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
     let colon = decoded.iter().position(|byte| *byte == b':')?;
     Some((decoded[..colon].to_vec(), decoded[colon + 1..].to_vec()))
-}
-
-impl fmt::Debug for BasicAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAME)
-    }
-}
-
-impl Plugin for BasicAuth {
-    fn phases(&self) -> Phases {
-        Phases::REWRITE
-    }
-
-    fn rewrite<'a>(
-        &'a self,
-        exchange: &'a mut Exchange,
-    ) -> PluginFuture<'a, Result<Flow, Refusal>> {
-        Box::pin(ready(Ok(self.run(exchange))))
-    }
 }
 
 #[cfg(test)]

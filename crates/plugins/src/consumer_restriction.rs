@@ -2,29 +2,21 @@
 //! together.
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::StatusCode;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::Refusal;
-use outrigger_model::Fault;
-use outrigger_model::read::{At, Object};
+use outrigger_engine::schemas::Schemas;
+use outrigger_model::{Fault, PropertyPath};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{conf, refusal};
 
-/// What may be looked at.
-const TYPES: [&str; 4] = [
-    "consumer_name",
-    "consumer_group_id",
-    "service_id",
-    "route_id",
-];
-
-const METHODS: [&str; 10] = [
-    "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE",
-];
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/consumer-restriction.json")));
 
 /// Makes `consumer-restriction` plugins.
 pub(crate) struct ConsumerRestrictionFactory;
@@ -38,63 +30,98 @@ impl Factory for ConsumerRestrictionFactory {
         2400
     }
 
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
     fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        Ok(Arc::new(conf::read_with(json, ConsumerRestriction::read)?))
+        let conf = conf::read(&SCHEMAS.requests, json)?;
+        Ok(Arc::new(ConsumerRestriction::new(conf)?))
     }
 }
 
 /// One configuration.
 #[derive(Debug)]
 struct ConsumerRestriction {
-    kind: &'static str,
+    kind: Kind,
     blacklist: Vec<String>,
     whitelist: Vec<String>,
-    /// Names, each with its methods.
-    by_methods: Vec<(String, Vec<&'static str>)>,
+    by_methods: Vec<Methods>,
     status: StatusCode,
     message: Option<String>,
 }
 
-impl ConsumerRestriction {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        let kind = object.read("type", |at| at.one_of(&TYPES));
-        let blacklist = object.read("blacklist", read_names);
-        let whitelist = object.read("whitelist", read_names);
-        let by_methods = object.read("allowed_by_methods", |at| {
-            at.items()?
-                .map(|item| {
-                    let object = item.object()?;
-                    let user = object.read("user", At::string).unwrap_or_default();
-                    let methods = object.read("methods", |at| {
-                        at.items()?.map(|item| item.one_of(&METHODS)).collect()
-                    });
-                    Some((user.to_owned(), methods.unwrap_or_default()))
-                })
-                .collect()
-        });
-        let lists = ["blacklist", "whitelist", "allowed_by_methods"];
-        if !lists.iter().any(|key| object.get(key).is_some()) {
-            object.at().fault(
-                "at least one of \"blacklist\", \"whitelist\" and \"allowed_by_methods\" is \
-                 required",
-            );
+#[derive(Deserialize)]
+struct Conf {
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(default)]
+    blacklist: Vec<String>,
+    #[serde(default)]
+    whitelist: Vec<String>,
+    #[serde(default)]
+    allowed_by_methods: Vec<Methods>,
+    rejected_code: u64,
+    rejected_msg: Option<String>,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    ConsumerName,
+    ConsumerGroupId,
+    ServiceId,
+    RouteId,
+}
+
+/// A name with the methods that it may use.
+#[derive(Debug, Deserialize)]
+struct Methods {
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    methods: Vec<String>,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ConsumerName => "consumer_name",
+            Self::ConsumerGroupId => "consumer_group_id",
+            Self::ServiceId => "service_id",
+            Self::RouteId => "route_id",
         }
-        let status = object.read("rejected_code", |at| at.integer(200..=599));
-        let message = object.read("rejected_msg", At::string);
-        let status = u16::try_from(status.unwrap_or(403)).ok()?;
-        Some(Self {
-            kind: kind.unwrap_or("consumer_name"),
-            blacklist: blacklist.unwrap_or_default(),
-            whitelist: whitelist.unwrap_or_default(),
-            by_methods: by_methods.unwrap_or_default(),
-            status: StatusCode::from_u16(status).ok()?,
-            message: message.map(str::to_owned),
+    }
+
+    fn value_of(self, exchange: &Exchange) -> Option<&str> {
+        let route = exchange.route.as_ref();
+        let consumer = exchange.consumer.as_ref();
+        match self {
+            Self::ConsumerName => consumer.map(|it| it.name.as_str()),
+            Self::ConsumerGroupId => consumer?.group_id.as_deref(),
+            Self::ServiceId => route?.service.as_ref().map(|it| it.id.as_str()),
+            Self::RouteId => route.map(|route| route.id.as_str()),
+        }
+    }
+}
+
+impl ConsumerRestriction {
+    fn new(conf: Conf) -> Result<Self, Fault> {
+        let path = PropertyPath::root().key("rejected_code");
+        Ok(Self {
+            kind: conf.kind,
+            blacklist: conf.blacklist,
+            whitelist: conf.whitelist,
+            by_methods: conf.allowed_by_methods,
+            status: conf::status(path, conf.rejected_code)?,
+            message: conf.rejected_msg,
         })
     }
 
     fn check(&self, exchange: &Exchange) -> Flow {
-        let kind = self.kind;
-        let Some(value) = value_of(exchange, kind) else {
+        let kind = self.kind.name();
+        let Some(value) = self.kind.value_of(exchange) else {
             let message =
                 format!("The request is rejected, please check the {kind} for this request");
             return refusal::with_message(StatusCode::UNAUTHORIZED, &message);
@@ -115,34 +142,11 @@ impl ConsumerRestriction {
 
     /// Whom `allowed_by_methods` does not name, it does not restrict.
     fn admits_method(&self, value: &str, exchange: &Exchange) -> bool {
-        let mut own = self.by_methods.iter().filter(|(user, _)| user == value);
+        let mut own = self.by_methods.iter().filter(|own| own.user == value);
         let method = exchange.method.as_str();
         own.next()
-            .is_none_or(|(_, methods)| methods.contains(&method))
+            .is_none_or(|own| own.methods.iter().any(|it| it == method))
     }
-}
-
-fn value_of<'a>(exchange: &'a Exchange, kind: &str) -> Option<&'a str> {
-    match kind {
-        "consumer_name" => exchange.consumer.as_ref().map(|it| it.name.as_str()),
-        "consumer_group_id" => exchange.consumer.as_ref()?.group_id.as_deref(),
-        "service_id" => exchange
-            .route
-            .as_ref()?
-            .service
-            .as_ref()
-            .map(|it| it.id.as_str()),
-        _ => exchange.route.as_ref().map(|route| route.id.as_str()),
-    }
-}
-
-fn read_names(at: &At<'_>) -> Option<Vec<String>> {
-    let items = at.items()?;
-    if items.len() == 0 {
-        at.fault("expect array to have at least 1 items");
-        return None;
-    }
-    items.map(|item| item.string().map(str::to_owned)).collect()
 }
 
 impl Plugin for ConsumerRestriction {
@@ -152,5 +156,55 @@ impl Plugin for ConsumerRestriction {
 
     fn access<'a>(&'a self, exchange: &'a mut Exchange) -> PluginFuture<'a, Result<Flow, Refusal>> {
         Box::pin(ready(Ok(self.check(exchange))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let list = json!(["a"]);
+        for (json, expected) in [
+            (
+                json!({}),
+                "object matches none of the required: \
+                 [\"blacklist\"] or [\"whitelist\"] or [\"allowed_by_methods\"]",
+            ),
+            (
+                json!({"whitelist": list, "type": "user"}),
+                "type: matches none of the enum values",
+            ),
+            (
+                json!({"whitelist": [5]}),
+                "whitelist[0]: wrong type: expected string, got number",
+            ),
+            (
+                json!({"allowed_by_methods": [{"user": "a", "methods": []}]}),
+                "allowed_by_methods[0].methods: expect array to have at least 1 items",
+            ),
+            (
+                json!({"allowed_by_methods": [{"user": "a", "methods": ["FETCH"]}]}),
+                "allowed_by_methods[0].methods[0]: matches none of the enum values",
+            ),
+            (
+                json!({"whitelist": list, "rejected_code": 199}),
+                "rejected_code: expected 199 to be at least 200",
+            ),
+            (
+                json!({"whitelist": list, "rejected_code": 600}),
+                "rejected_code: expected 600 to be at most 599",
+            ),
+            (
+                json!({"whitelist": list, "rejected_msg": []}),
+                "rejected_msg: wrong type: expected string, got table",
+            ),
+        ] {
+            let read = conf::read(&SCHEMAS.requests, &json).and_then(ConsumerRestriction::new);
+            assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
+        }
     }
 }

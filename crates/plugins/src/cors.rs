@@ -2,16 +2,17 @@
 //! (Fetch Standard, "CORS protocol"), with APISIX's configuration.
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
-use outrigger_model::Fault;
-use outrigger_model::read::{At, Object};
+use outrigger_engine::schemas::Schemas;
+use outrigger_model::{Fault, PropertyPath};
 use regex::bytes::Regex;
+use serde::Deserialize;
 
 use crate::conf;
 use crate::pattern::compile;
@@ -21,6 +22,9 @@ const ALL_METHODS: HeaderValue =
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
+
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/cors.json")));
 
 /// Makes `cors` plugins.
 pub(crate) struct CorsFactory;
@@ -34,8 +38,13 @@ impl Factory for CorsFactory {
         4000
     }
 
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
     fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        Ok(Arc::new(conf::read_with(json, Cors::read)?))
+        let conf = conf::read(&SCHEMAS.requests, json)?;
+        Ok(Arc::new(Cors::new(&conf)?))
     }
 }
 
@@ -51,6 +60,22 @@ struct Cors {
     exposed: Option<Listed>,
     max_age: HeaderValue,
     credentials: bool,
+}
+
+#[derive(Deserialize)]
+struct Conf {
+    allow_origins: String,
+    #[serde(default)]
+    allow_origins_by_regex: Vec<String>,
+    allow_origins_by_metadata: Option<Vec<String>>,
+    timing_allow_origins: Option<String>,
+    #[serde(default)]
+    timing_allow_origins_by_regex: Vec<String>,
+    allow_methods: String,
+    allow_headers: String,
+    expose_headers: Option<String>,
+    max_age: i64,
+    allow_credential: bool,
 }
 
 #[derive(Debug)]
@@ -71,44 +96,41 @@ enum Listed {
 }
 
 impl Cors {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        let origins = object.read("allow_origins", read_origins);
-        let by_regex = object.read("allow_origins_by_regex", read_patterns);
-        let timing_origins = object.read("timing_allow_origins", read_origins);
-        let timing_by_regex = object.read("timing_allow_origins_by_regex", read_patterns);
-        let methods = object.read("allow_methods", read_listed);
-        let headers = object.read("allow_headers", read_listed);
-        let exposed = object.read("expose_headers", read_listed);
-        let max_age = object.read("max_age", |at| at.integer(i64::MIN..=i64::MAX));
-        let credentials = object.read("allow_credential", At::boolean);
-        if let Some(at) = object.get("allow_origins_by_metadata") {
-            at.fault("is not supported: write the origins into allow_origins");
+    fn new(conf: &Conf) -> Result<Self, Fault> {
+        let expose = conf.expose_headers.as_deref();
+        let others = [
+            &conf.allow_origins,
+            &conf.allow_methods,
+            &conf.allow_headers,
+        ];
+        let has_asterisk = others.iter().any(|it| *it == "*") || expose == Some("*");
+        if conf.allow_credential && has_asterisk {
+            return Err(conf::wrong(
+                "you can not set '*' for other option when 'allow_credential' is true",
+            ));
         }
-        let cors = Self {
-            origins: origins.unwrap_or(Origins::Any),
-            by_regex: by_regex.unwrap_or_default(),
-            timing_origins,
-            timing_by_regex: timing_by_regex.unwrap_or_default(),
-            methods: methods.unwrap_or(Listed::AsWritten(ANY)),
-            headers: headers.unwrap_or(Listed::AsWritten(ANY)),
-            exposed,
-            max_age: HeaderValue::from(max_age.unwrap_or(5)),
-            credentials: credentials.unwrap_or(false),
-        };
-        if cors.credentials && cors.has_asterisk() {
-            object
-                .at()
-                .fault("you can not set '*' for other option when 'allow_credential' is true");
+        if conf.allow_origins_by_metadata.is_some() {
+            let message = "is not supported: write the origins into allow_origins";
+            return Err(conf::wrong_at("allow_origins_by_metadata", message));
         }
-        Some(cors)
-    }
-
-    fn has_asterisk(&self) -> bool {
-        let any = |listed: &Listed| matches!(listed, Listed::AsWritten(value) if *value == ANY);
-        (matches!(self.origins, Origins::Any) && self.by_regex.is_empty())
-            || any(&self.methods)
-            || any(&self.headers)
-            || self.exposed.as_ref().is_some_and(any)
+        let timing_origins = conf.timing_allow_origins.as_deref();
+        let timing_origins = timing_origins.map(|it| Origins::read("timing_allow_origins", it));
+        Ok(Self {
+            origins: Origins::read("allow_origins", &conf.allow_origins)?,
+            by_regex: read_patterns("allow_origins_by_regex", &conf.allow_origins_by_regex)?,
+            timing_origins: timing_origins.transpose()?,
+            timing_by_regex: read_patterns(
+                "timing_allow_origins_by_regex",
+                &conf.timing_allow_origins_by_regex,
+            )?,
+            methods: Listed::read("allow_methods", &conf.allow_methods)?,
+            headers: Listed::read("allow_headers", &conf.allow_headers)?,
+            exposed: expose
+                .map(|it| Listed::read("expose_headers", it))
+                .transpose()?,
+            max_age: HeaderValue::from(conf.max_age),
+            credentials: conf.allow_credential,
+        })
     }
 
     fn tell(&self, exchange: &Exchange, response: &mut Response) {
@@ -185,45 +207,38 @@ fn add_vary(headers: &mut HeaderMap) {
     }
 }
 
-fn read_origins(at: &At<'_>) -> Option<Origins> {
-    let text = at.string()?;
-    match text {
-        "*" => return Some(Origins::Any),
-        "**" => return Some(Origins::Own),
-        "null" => return Some(Origins::These(vec![HeaderValue::from_static("null")])),
-        _ => {}
-    }
-    let origins = text.split(',').map(|origin| {
-        let well_formed = origin.split_once("://").is_some_and(|(scheme, host)| {
-            !scheme.is_empty() && !host.is_empty() && !host.contains('/')
-        });
-        match HeaderValue::from_str(origin) {
-            Ok(origin) if well_formed => Some(origin),
-            _ => {
-                at.fault(
-                    "expected \"*\", \"**\", or origins as in http://a.test,https://b.test:8080",
-                );
-                None
-            }
+impl Origins {
+    fn read(key: &str, text: &str) -> Result<Self, Fault> {
+        match text {
+            "*" => return Ok(Self::Any),
+            "**" => return Ok(Self::Own),
+            _ => {}
         }
-    });
-    origins.collect::<Option<_>>().map(Origins::These)
-}
-
-fn read_listed(at: &At<'_>) -> Option<Listed> {
-    match at.string()? {
-        "**" => Some(Listed::All),
-        text => at
-            .accept(HeaderValue::from_str(text))
-            .map(Listed::AsWritten),
+        let origins = text.split(',').map(|origin| header_value(key, origin));
+        origins.collect::<Result<_, _>>().map(Self::These)
     }
 }
 
-fn read_patterns(at: &At<'_>) -> Option<Vec<Regex>> {
-    let patterns = at
-        .unique_items_at_least_one()?
-        .map(|item| item.accept(compile(item.text(1..=4096)?)));
-    patterns.collect()
+impl Listed {
+    fn read(key: &str, text: &str) -> Result<Self, Fault> {
+        match text {
+            "**" => Ok(Self::All),
+            text => header_value(key, text).map(Self::AsWritten),
+        }
+    }
+}
+
+fn header_value(key: &str, text: &str) -> Result<HeaderValue, Fault> {
+    let value = HeaderValue::from_str(text);
+    value.map_err(|error| conf::wrong_at(key, error.to_string()))
+}
+
+fn read_patterns(key: &str, patterns: &[String]) -> Result<Vec<Regex>, Fault> {
+    let read = |(place, pattern): (usize, &String)| {
+        let path = || PropertyPath::root().key(key).index(place);
+        compile(pattern).map_err(|why| conf::fault(path(), why))
+    };
+    patterns.iter().enumerate().map(read).collect()
 }
 
 impl Plugin for Cors {

@@ -1,22 +1,23 @@
 //! `fault-injection`: requests that are answered with a fault, or late, to see
 //! what others make of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::expr;
-use outrigger_engine::headers::{HeaderEdit, is_framing};
+use outrigger_engine::headers::HeaderEdit;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
+use outrigger_engine::schemas::Schemas;
 use outrigger_engine::template::{Template, header_value};
 use outrigger_engine::vars;
-use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
-use outrigger_model::read::{At, Object};
-use serde_json::Value;
+use outrigger_model::{Fault, PropertyPath};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::conf;
 
@@ -28,6 +29,9 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// Longest value of a header field with its variables filled in, in bytes; ours.
 const MAX_VALUE: usize = 16 * 1024;
+
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/fault-injection.json")));
 
 /// Makes `fault-injection` plugins.
 pub(crate) struct FaultInjectionFactory;
@@ -41,8 +45,13 @@ impl Factory for FaultInjectionFactory {
         11000
     }
 
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
     fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        Ok(Arc::new(conf::read_with(json, FaultInjection::read)?))
+        let conf = conf::read(&SCHEMAS.requests, json)?;
+        Ok(Arc::new(FaultInjection::new(conf)?))
     }
 }
 
@@ -51,6 +60,33 @@ impl Factory for FaultInjectionFactory {
 struct FaultInjection {
     delay: Option<(Duration, Which)>,
     abort: Option<(Abort, Which)>,
+}
+
+#[derive(Deserialize)]
+struct Conf {
+    abort: Option<AbortConf>,
+    delay: Option<DelayConf>,
+}
+
+#[derive(Deserialize)]
+struct AbortConf {
+    http_status: u64,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    percentage: Option<u32>,
+    #[serde(default)]
+    vars: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct DelayConf {
+    /// In seconds.
+    duration: f64,
+    percentage: Option<u32>,
+    #[serde(default)]
+    vars: Vec<Value>,
 }
 
 /// The answer instead of the upstream's.
@@ -71,25 +107,19 @@ struct Which {
 }
 
 impl FaultInjection {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        if object.entries().next().is_none() {
-            object
-                .at()
-                .fault("expect object to have at least 1 properties");
-        }
-        let delay = object.read("delay", |at| {
-            let object = at.object()?;
-            let duration = object.require("duration").and_then(|at| read_duration(&at));
-            let which = Which::read(&object);
-            Some((duration?, which))
+    fn new(conf: Conf) -> Result<Self, Fault> {
+        let abort = conf.abort.map(|conf| {
+            let which = Which::new(conf.percentage, &conf.vars)?;
+            Ok((Abort::new(&conf)?, which))
         });
-        let abort = object.read("abort", |at| {
-            let object = at.object()?;
-            let abort = Abort::read(&object);
-            let which = Which::read(&object);
-            Some((abort?, which))
+        let delay = conf.delay.map(|conf| {
+            let which = Which::new(conf.percentage, &conf.vars)?;
+            Ok((read_duration(conf.duration)?, which))
         });
-        Some(Self { delay, abort })
+        Ok(Self {
+            delay: delay.transpose()?,
+            abort: abort.transpose()?,
+        })
     }
 
     /// Late first, and then at fault.
@@ -107,18 +137,21 @@ impl FaultInjection {
 }
 
 impl Abort {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        let status = object.require("http_status");
-        let status = status.and_then(|at| at.integer(200..=599));
-        let body = object.read("body", At::string);
-        let headers = object.read("headers", |at| {
-            let object = at.object()?;
-            Some(object.entries().filter_map(read_field).collect())
-        });
-        Some(Self {
-            status: StatusCode::from_u16(u16::try_from(status?).ok()?).ok()?,
-            body: Template::parse(body.unwrap_or_default()),
-            headers: headers.unwrap_or_default(),
+    fn new(conf: &AbortConf) -> Result<Self, Fault> {
+        let root = || PropertyPath::root().key("abort");
+        let mut headers = Vec::with_capacity(conf.headers.len());
+        for (name, value) in &conf.headers {
+            let path = || root().key("headers").key(name);
+            let name = conf::own_field(name).map_err(|why| conf::fault(path(), why))?;
+            headers.push((
+                name,
+                Template::parse(&conf::text_of(value).unwrap_or_default()),
+            ));
+        }
+        Ok(Self {
+            status: conf::status(root().key("http_status"), conf.http_status)?,
+            body: Template::parse(&conf.body),
+            headers,
         })
     }
 
@@ -140,20 +173,13 @@ impl Abort {
 }
 
 impl Which {
-    fn read(object: &Object<'_>) -> Self {
-        let percentage = object.read("percentage", |at| at.integer(0..=100));
-        let percentage = percentage.and_then(|percentage| u32::try_from(percentage).ok());
-        let vars = object.read("vars", |at| {
-            let groups = at.items()?.map(|group| {
-                let read = Expr::from_json(group.value());
-                read.map_err(|fault| group.fault_below(&fault)).ok()
-            });
-            groups.collect::<Option<Vec<_>>>()
-        });
-        Self {
+    fn new(percentage: Option<u32>, vars: &[Value]) -> Result<Self, Fault> {
+        let vars = vars.iter().map(Expr::from_json);
+        let vars = vars.collect::<Result<_, _>>();
+        Ok(Self {
             percentage: percentage.unwrap_or(100),
-            vars: vars.unwrap_or_default(),
-        }
+            vars: vars.map_err(|fault| conf::wrong(fault.message))?,
+        })
     }
 
     fn hits(&self, exchange: &Exchange) -> bool {
@@ -164,27 +190,13 @@ impl Which {
     }
 }
 
-fn read_duration(at: &At<'_>) -> Option<Duration> {
-    let seconds = at.number()?;
-    if (0.0..=MAX_DELAY).contains(&seconds) {
-        Some(Duration::from_secs_f64(seconds))
-    } else {
-        at.fault(format!("expected 0 to {MAX_DELAY} seconds, got {seconds}"));
-        None
+fn read_duration(seconds: f64) -> Result<Duration, Fault> {
+    if seconds <= MAX_DELAY {
+        return Ok(Duration::from_secs_f64(seconds));
     }
-}
-
-fn read_field((name, at): (&str, At<'_>)) -> Option<(HeaderName, Template)> {
-    let text = match at.value() {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return at.wrong_type("string or number"),
-    };
-    let name = at.accept(name.parse::<HeaderName>())?;
-    if is_framing(&name) {
-        at.fault("this field belongs to the connection and cannot be set");
-    }
-    Some((name, Template::parse(&text)))
+    let message = format!("expected {seconds} to be at most {MAX_DELAY}");
+    let path = PropertyPath::root().key("delay").key("duration");
+    Err(conf::fault(path, message))
 }
 
 impl Plugin for FaultInjection {
@@ -224,16 +236,17 @@ mod tests {
             ),
             (
                 json!({"abort": {"http_status": 200, "vars": [[["arg_a", "like", "1"]]]}}),
-                "abort.vars[0][0][1]: invalid operator 'like'",
+                "invalid operator 'like'",
             ),
             (
                 json!({"abort": {"http_status": 200, "headers": {"Content-Length": 5}}}),
                 "abort.headers.Content-Length: this field belongs to the connection and cannot \
-                 be set",
+                 be changed",
             ),
             (
                 json!({"abort": {"http_status": 200, "headers": {"X-A": []}}}),
-                "abort.headers.X-A: wrong type: expected string or number, got array",
+                "abort.headers: failed to validate X-A (matching \"^[^:]+$\"): value should match \
+                 only one schema, but matches none",
             ),
             (
                 json!({"delay": {}}),
@@ -245,11 +258,19 @@ mod tests {
             ),
             (
                 json!({"delay": {"duration": -1}}),
-                "delay.duration: expected 0 to 3600 seconds, got -1",
+                "delay.duration: expected -1 to be at least 0",
+            ),
+            (
+                json!({"delay": {"duration": 3600.5}}),
+                "delay.duration: expected 3600.5 to be at most 3600",
+            ),
+            (
+                json!({"abort": {"http_status": 600}}),
+                "abort.http_status: expected 600 to be at most 599",
             ),
         ] {
-            let fault = conf::read_with(&json, FaultInjection::read).unwrap_err();
-            assert_eq!(fault.to_string(), expected, "{json}");
+            let read = conf::read(&SCHEMAS.requests, &json).and_then(FaultInjection::new);
+            assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
         }
     }
 }

@@ -1,19 +1,20 @@
 //! `ip-restriction`: which client addresses are let in.
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::StatusCode;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::Refusal;
-use outrigger_model::read::{At, Object};
-use outrigger_model::{Cidr, Fault};
+use outrigger_engine::schemas::Schemas;
+use outrigger_model::{Cidr, Fault, PropertyPath};
+use serde::Deserialize;
 
 use crate::{conf, refusal};
 
-/// Longest message, in characters (APISIX's schema).
-const MAX_MESSAGE: usize = 1024;
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/ip-restriction.json")));
 
 /// Makes `ip-restriction` plugins.
 pub(crate) struct IpRestrictionFactory;
@@ -27,8 +28,13 @@ impl Factory for IpRestrictionFactory {
         3000
     }
 
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
     fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        Ok(Arc::new(conf::read_with(json, IpRestriction::read)?))
+        let conf = conf::read(&SCHEMAS.requests, json)?;
+        Ok(Arc::new(IpRestriction::new(conf)?))
     }
 }
 
@@ -40,6 +46,15 @@ struct IpRestriction {
     status: StatusCode,
 }
 
+/// Exactly one of the lists is there.
+#[derive(Deserialize)]
+struct Conf {
+    whitelist: Option<Vec<String>>,
+    blacklist: Option<Vec<String>>,
+    message: String,
+    response_code: u64,
+}
+
 #[derive(Debug)]
 enum List {
     /// `whitelist`
@@ -49,36 +64,17 @@ enum List {
 }
 
 impl IpRestriction {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        let only = object.read("whitelist", read_ranges);
-        let all_but = object.read("blacklist", read_ranges);
-        let message = object.read("message", |at| at.text(1..=MAX_MESSAGE));
-        let status = object.read("response_code", |at| at.integer(403..=404));
-        let list = match (object.get("whitelist"), object.get("blacklist")) {
-            (Some(_), None) => List::Only(only?),
-            (None, Some(_)) => List::AllBut(all_but?),
-            (None, None) => {
-                object
-                    .at()
-                    .fault("property \"whitelist\" or \"blacklist\" is required");
-                return None;
-            }
-            (Some(_), Some(_)) => {
-                object
-                    .at()
-                    .fault("expected either \"whitelist\" or \"blacklist\", got both");
-                return None;
-            }
-        };
-        Some(Self {
-            list,
-            message: message
-                .unwrap_or("Your IP address is not allowed")
-                .to_owned(),
-            status: match status {
-                Some(404) => StatusCode::NOT_FOUND,
-                _ => StatusCode::FORBIDDEN,
+    fn new(conf: Conf) -> Result<Self, Fault> {
+        Ok(Self {
+            list: match (conf.whitelist, conf.blacklist) {
+                (Some(only), _) => List::Only(read_ranges(&only)?),
+                (None, all_but) => List::AllBut(read_ranges(&all_but.unwrap_or_default())?),
             },
+            message: conf.message,
+            status: conf::status(
+                PropertyPath::root().key("response_code"),
+                conf.response_code,
+            )?,
         })
     }
 
@@ -97,14 +93,13 @@ impl IpRestriction {
     }
 }
 
-fn read_ranges(at: &At<'_>) -> Option<Vec<Cidr>> {
-    let items = at.items()?;
-    if items.len() == 0 {
-        at.fault("expect array to have at least 1 items");
-        return None;
-    }
-    let ranges = items.map(|item| item.accept(item.string()?.parse()));
-    ranges.collect()
+/// A schema cannot tell all that is an address.
+fn read_ranges(texts: &[String]) -> Result<Vec<Cidr>, Fault> {
+    let read = |text: &String| {
+        let range = text.parse();
+        range.map_err(|_| conf::wrong(format!("invalid ip address: {text}")))
+    };
+    texts.iter().map(read).collect()
 }
 
 impl Plugin for IpRestriction {
@@ -125,15 +120,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let range = "expected an IP address or a range such as 10.0.0.0/8";
+        let no_range = "object matches none of the required";
         for (json, expected) in [
             (
                 json!({}),
-                "property \"whitelist\" or \"blacklist\" is required",
+                "value should match only one schema, but matches none",
             ),
             (
                 json!({"whitelist": ["1.1.1.1"], "blacklist": ["2.2.2.2"]}),
-                "expected either \"whitelist\" or \"blacklist\", got both",
+                "value should match only one schema, but matches both schemas 1 and 2",
             ),
             (
                 json!({"blacklist": []}),
@@ -141,11 +136,15 @@ mod tests {
             ),
             (
                 json!({"blacklist": ["::1", "1.2.3.4/40"]}),
-                &format!("blacklist[1]: {range}"),
+                &format!("blacklist[1]: {no_range}"),
             ),
             (
                 json!({"whitelist": ["host.name"]}),
-                &format!("whitelist[0]: {range}"),
+                &format!("whitelist[0]: {no_range}"),
+            ),
+            (
+                json!({"whitelist": ["::1/200"]}),
+                "invalid ip address: ::1/200",
             ),
             (
                 json!({"blacklist": ["1.1.1.1"], "response_code": 500}),
@@ -156,8 +155,8 @@ mod tests {
                 "message: string too short, expected at least 1, got 0",
             ),
         ] {
-            let fault = conf::read_with(&json, IpRestriction::read).unwrap_err();
-            assert_eq!(fault.to_string(), expected, "{json}");
+            let read = conf::read(&SCHEMAS.requests, &json).and_then(IpRestriction::new);
+            assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
         }
     }
 }

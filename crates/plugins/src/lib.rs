@@ -19,10 +19,13 @@ mod prometheus;
 mod proxy_rewrite;
 mod redirect;
 mod refusal;
+mod replacement;
 mod request_id;
 mod response_rewrite;
 
 use outrigger_engine::plugin::{Factory, Registry};
+
+use auth::AuthFactory;
 
 pub use ext_plugin::{External, Runners};
 
@@ -38,9 +41,9 @@ pub fn registry(external: &External) -> Registry {
         Box::new(request_id::RequestIdFactory),
         Box::new(cors::CorsFactory),
         Box::new(ip_restriction::IpRestrictionFactory),
-        Box::new(basic_auth::BasicAuthFactory),
-        Box::new(jwt_auth::JwtAuthFactory),
-        Box::new(key_auth::KeyAuthFactory),
+        Box::new(AuthFactory::<basic_auth::BasicAuth>::new()),
+        Box::new(AuthFactory::<jwt_auth::JwtAuth>::new()),
+        Box::new(AuthFactory::<key_auth::KeyAuth>::new()),
         Box::new(consumer_restriction::ConsumerRestrictionFactory),
         Box::new(proxy_rewrite::ProxyRewrite),
         Box::new(redirect::RedirectFactory),

@@ -5,16 +5,20 @@
 //! in `config.yaml` says that.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use outrigger_engine::finished::Finished;
 use outrigger_engine::plugin::{Factory, Owner, Phases, Plugin};
+use outrigger_engine::schemas::Schemas;
 use outrigger_engine::upstream::Address;
 use outrigger_model::Fault;
 use outrigger_telemetry::metrics::EndedRequest;
 use serde::Deserialize;
 
 use crate::conf;
+
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/prometheus.json")));
 
 pub(crate) struct PrometheusFactory;
 
@@ -23,7 +27,6 @@ pub(crate) struct PrometheusFactory;
 struct Prometheus {
     /// Whether labels have the names of routes and services, where they have
     /// some, instead of their ids.
-    #[serde(default)]
     prefer_name: bool,
 }
 
@@ -36,8 +39,12 @@ impl Factory for PrometheusFactory {
         500
     }
 
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
     fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        Ok(Arc::new(conf::read::<Prometheus>(json)?))
+        Ok(Arc::new(conf::read::<Prometheus>(&SCHEMAS.requests, json)?))
     }
 }
 

@@ -1,21 +1,23 @@
 //! `redirect`: an answer that sends the client elsewhere.
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
+use outrigger_engine::schemas::Schemas;
 use outrigger_engine::template::{Piece, Template};
-use outrigger_model::Fault;
-use outrigger_model::read::{At, Object};
+use outrigger_model::{Fault, PropertyPath};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use regex::bytes::Regex;
+use serde::Deserialize;
 
 use crate::conf;
 use crate::pattern::compile;
+use crate::replacement::{BAD_REPLACEMENT, Replacement};
 
 /// Longest Location, in bytes; ours.
 const MAX_LOCATION: usize = 16 * 1024;
@@ -35,6 +37,9 @@ const IN_PATH: &AsciiSet = &UNSAFE
     .add(b'|')
     .add(b'}');
 
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/redirect.json")));
+
 /// Makes `redirect` plugins.
 pub(crate) struct RedirectFactory;
 
@@ -47,8 +52,13 @@ impl Factory for RedirectFactory {
         900
     }
 
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
     fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        Ok(Arc::new(conf::read_with(json, Redirect::read)?))
+        let conf = conf::read(&SCHEMAS.requests, json)?;
+        Ok(Arc::new(Redirect::new(conf)?))
     }
 }
 
@@ -60,54 +70,62 @@ struct Redirect {
     append_query: bool,
 }
 
+/// `encode_uri` is not asked for: values are always encoded here, since what they are
+/// when they are not is up to whoever sends the request.
+#[derive(Deserialize)]
+struct Conf {
+    uri: Option<String>,
+    regex_uri: Option<[String; 2]>,
+    http_to_https: Option<bool>,
+    https_port: Option<u16>,
+    ret_code: u64,
+    append_query_string: bool,
+}
+
 #[derive(Debug)]
 enum To {
     /// `uri`
     Uri(Template),
     /// `regex_uri`: where the decoded path matches, this, with groups filled in.
-    Regex(Regex, String),
+    Regex(Regex, Replacement),
     /// `http_to_https`, to this port, or the default one.
     Https(Option<u16>),
+    /// `http_to_https: false`
+    Nowhere,
 }
 
 impl Redirect {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        let status = object.read("ret_code", |at| at.integer(200..=599));
-        let uri = object.read("uri", |at| at.text(2..=MAX_LOCATION));
-        let regex = object.read("regex_uri", read_regex);
-        let https = object.read("http_to_https", At::boolean);
-        let port = object.read("https_port", |at| at.integer(1..=65535));
-        let append_query = object.read("append_query_string", At::boolean);
-        // Values are always encoded here: what they are when they are not is up
-        // to whoever sends the request.
-        object.read("encode_uri", At::boolean);
-        let ways = ["uri", "regex_uri", "http_to_https"];
-        let given = ways.iter().filter(|key| object.get(key).is_some()).count();
-        if given != 1 {
-            object
-                .at()
-                .fault("expected exactly one of \"uri\", \"regex_uri\" and \"http_to_https\"");
-            return None;
+    fn new(conf: Conf) -> Result<Self, Fault> {
+        if conf.http_to_https == Some(true) && conf.append_query_string {
+            return Err(conf::wrong(
+                "only one of `http_to_https` and `append_query_string` can be configured.",
+            ));
         }
-        if https == Some(true) && append_query == Some(true) {
-            object.at().fault(
-                "only one of \"http_to_https\" and \"append_query_string\" can be set: \
-                 http_to_https keeps the query",
-            );
-        }
-        let to = match (uri, regex) {
-            (Some(uri), _) => To::Uri(Template::parse(uri)),
-            (_, Some((regex, replacement))) => To::Regex(regex, replacement),
-            _ => To::Https(port.and_then(|port| u16::try_from(port).ok())),
+        let to = if let Some(uri) = conf.uri {
+            if uri.len() > MAX_LOCATION {
+                let message = format!("expected at most {MAX_LOCATION} bytes");
+                return Err(conf::wrong_at("uri", message));
+            }
+            To::Uri(Template::parse(&uri))
+        } else if let Some([pattern, replacement]) = conf.regex_uri {
+            let regex = compile(&pattern).map_err(|why| {
+                let path = PropertyPath::root().key("regex_uri").index(0);
+                conf::fault(path, why)
+            })?;
+            let replacement = Replacement::parse(&replacement).ok_or_else(|| {
+                let path = PropertyPath::root().key("regex_uri").index(1);
+                conf::fault(path, BAD_REPLACEMENT)
+            })?;
+            To::Regex(regex, replacement)
+        } else if conf.http_to_https == Some(true) {
+            To::Https(conf.https_port)
+        } else {
+            To::Nowhere
         };
-        let status = match (&to, status) {
-            (To::Https(_), None) => 301,
-            (_, status) => status.unwrap_or(302),
-        };
-        Some(Self {
+        Ok(Self {
             to,
-            status: StatusCode::from_u16(u16::try_from(status).ok()?).ok()?,
-            append_query: append_query.unwrap_or(false),
+            status: conf::status(PropertyPath::root().key("ret_code"), conf.ret_code)?,
+            append_query: conf.append_query_string,
         })
     }
 
@@ -119,7 +137,10 @@ impl Redirect {
                 let path = exchange.target.path();
                 let found = regex.captures(path)?;
                 let mut new = encoded(&path[..found.get(0)?.start()], IN_PATH);
-                new.extend(expand(replacement, &found));
+                for (part, is_of_path) in replacement.fill(&found) {
+                    let set = if is_of_path { IN_PATH } else { UNSAFE };
+                    new.extend(encoded(part, set));
+                }
                 new.extend(encoded(&path[found.get(0)?.end()..], IN_PATH));
                 new
             }
@@ -133,6 +154,7 @@ impl Redirect {
                 let target = exchange.target.original();
                 format!("https://{host}{port}{target}").into_bytes()
             }
+            To::Nowhere => return None,
         };
         if self.append_query
             && let Some(query) = exchange.target.query().filter(|query| !query.is_empty())
@@ -152,7 +174,15 @@ impl Redirect {
         let location = location.ok_or_else(|| {
             Refusal::BadRequest("redirect: the new location is too long or no header value".into())
         })?;
-        let mut response = Response::new(self.status, Body::Empty);
+        let status = match &self.to {
+            // A method that has a body stays as it is (RFC 9110, section 15.4.9).
+            To::Https(_) if matches!(exchange.method, Method::GET | Method::HEAD) => {
+                StatusCode::MOVED_PERMANENTLY
+            }
+            To::Https(_) => StatusCode::PERMANENT_REDIRECT,
+            _ => self.status,
+        };
+        let mut response = Response::new(status, Body::Empty);
         response.headers.insert(header::LOCATION, location);
         Ok(Flow::Respond(response))
     }
@@ -183,46 +213,6 @@ fn filled_in(template: &Template, exchange: &Exchange) -> Option<Vec<u8>> {
     Some(location)
 }
 
-/// The replacement with `$1`, `${1}` filled in; what comes from the path is encoded.
-fn expand(replacement: &str, found: &regex::bytes::Captures<'_>) -> Vec<u8> {
-    let mut new = Vec::new();
-    let mut rest = replacement;
-    while let Some(at) = rest.find('$') {
-        new.extend(encoded(&rest.as_bytes()[..at], UNSAFE));
-        let after = &rest[at + 1..];
-        let digits = after.strip_prefix('{').unwrap_or(after);
-        let end = digits
-            .find(|it: char| !it.is_ascii_digit())
-            .unwrap_or(digits.len());
-        let closing = usize::from(digits.len() < after.len());
-        match digits[..end].parse::<usize>() {
-            Ok(group) if closing == 0 || digits[end..].starts_with('}') => {
-                if let Some(group) = found.get(group) {
-                    new.extend(encoded(group.as_bytes(), IN_PATH));
-                }
-                rest = &digits[end + closing..];
-            }
-            _ => {
-                new.push(b'$');
-                rest = after;
-            }
-        }
-    }
-    new.extend(encoded(rest.as_bytes(), UNSAFE));
-    new
-}
-
-fn read_regex(at: &At<'_>) -> Option<(Regex, String)> {
-    let mut items = at.items()?;
-    let (Some(pattern), Some(replacement), None) = (items.next(), items.next(), items.next())
-    else {
-        at.fault("expected a regular expression and a replacement");
-        return None;
-    };
-    let regex = pattern.accept(compile(pattern.string()?))?;
-    Some((regex, replacement.string()?.to_owned()))
-}
-
 impl Plugin for Redirect {
     fn phases(&self) -> Phases {
         Phases::REWRITE
@@ -233,5 +223,68 @@ impl Plugin for Redirect {
         exchange: &'a mut Exchange,
     ) -> PluginFuture<'a, Result<Flow, Refusal>> {
         Box::pin(ready(self.answer(exchange)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let none = "value should match only one schema, but matches none";
+        for (json, expected) in [
+            (json!({}), none),
+            (json!({"ret_code": 301}), none),
+            (
+                json!({"uri": "/a", "http_to_https": true}),
+                "value should match only one schema, but matches both schemas 1 and 3",
+            ),
+            (
+                json!({"uri": "/"}),
+                "uri: string too short, expected at least 2, got 1",
+            ),
+            (
+                json!({"uri": "/".repeat(MAX_LOCATION + 1)}),
+                "uri: expected at most 16384 bytes",
+            ),
+            (
+                json!({"uri": "/a", "ret_code": 199}),
+                "ret_code: expected 199 to be at least 200",
+            ),
+            (
+                json!({"uri": "/a", "ret_code": 600}),
+                "ret_code: expected 600 to be at most 599",
+            ),
+            (
+                json!({"regex_uri": ["a"]}),
+                "regex_uri: expect array to have at least 2 items",
+            ),
+            (
+                json!({"regex_uri": ["a", "b", "c"]}),
+                "regex_uri: expect array to have at most 2 items",
+            ),
+            (
+                json!({"regex_uri": ["(", "b"]}),
+                "regex_uri[0]: not a regular expression that is supported: unclosed group",
+            ),
+            (
+                json!({"regex_uri": ["a", "$x"]}),
+                &format!("regex_uri[1]: {BAD_REPLACEMENT}"),
+            ),
+            (
+                json!({"http_to_https": 1}),
+                "http_to_https: wrong type: expected boolean, got number",
+            ),
+            (
+                json!({"http_to_https": true, "append_query_string": true}),
+                "only one of `http_to_https` and `append_query_string` can be configured.",
+            ),
+        ] {
+            let read = conf::read(&SCHEMAS.requests, &json).and_then(Redirect::new);
+            assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
+        }
     }
 }

@@ -2,25 +2,27 @@
 //! and the client.
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
+use outrigger_engine::schemas::Schemas;
 use outrigger_model::Fault;
-use outrigger_model::read::{At, Object};
+use serde::Deserialize;
 
 use crate::conf;
 
-/// Longest id of `range_id`, in characters; ours.
-const MAX_LENGTH: i64 = 1024;
+/// What ids of `nanoid` are made of.
+const NANOID: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
-/// Most characters of a `char_set`; ours.
-const MAX_CHARACTERS: usize = 1024;
+/// Length of an id of `nanoid`, in characters.
+const NANOID_LENGTH: usize = 21;
 
-const ALPHANUMERIC: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/request-id.json")));
 
 /// Makes `request-id` plugins.
 pub(crate) struct RequestIdFactory;
@@ -34,8 +36,13 @@ impl Factory for RequestIdFactory {
         12015
     }
 
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
     fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        Ok(Arc::new(conf::read_with(json, RequestId::read)?))
+        let conf = conf::read(&SCHEMAS.requests, json)?;
+        Ok(Arc::new(RequestId::new(conf)?))
     }
 }
 
@@ -45,6 +52,29 @@ struct RequestId {
     field: HeaderName,
     in_response: bool,
     algorithm: Algorithm,
+}
+
+#[derive(Deserialize)]
+struct Conf {
+    header_name: String,
+    include_in_response: bool,
+    algorithm: Name,
+    range_id: RangeId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Name {
+    Uuid,
+    Nanoid,
+    RangeId,
+    Ksuid,
+}
+
+#[derive(Deserialize)]
+struct RangeId {
+    length: usize,
+    char_set: String,
 }
 
 #[derive(Debug)]
@@ -58,26 +88,19 @@ enum Algorithm {
 }
 
 impl RequestId {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        let field = object.read("header_name", |at| {
-            at.accept(at.string()?.parse::<HeaderName>())
-        });
-        let in_response = object.read("include_in_response", At::boolean);
-        let algorithm = object.read("algorithm", |at| {
-            at.one_of(&["uuid", "nanoid", "range_id", "ksuid"])
-        });
-        let range_id = object.section("range_id", read_range_id);
-        Some(Self {
-            field: field.unwrap_or(HeaderName::from_static("x-request-id")),
-            in_response: in_response.unwrap_or(true),
-            algorithm: match algorithm {
-                Some("nanoid") => Algorithm::Characters {
-                    set: format!("{ALPHANUMERIC}_-").chars().collect(),
-                    length: 21,
-                },
-                Some("range_id") => range_id?,
-                Some("ksuid") => Algorithm::Ksuid,
-                _ => Algorithm::Uuid,
+    fn new(conf: Conf) -> Result<Self, Fault> {
+        let characters = |set: &str, length| Algorithm::Characters {
+            set: set.chars().collect(),
+            length,
+        };
+        Ok(Self {
+            field: conf::field("header_name", &conf.header_name)?,
+            in_response: conf.include_in_response,
+            algorithm: match conf.algorithm {
+                Name::Uuid => Algorithm::Uuid,
+                Name::Nanoid => characters(NANOID, NANOID_LENGTH),
+                Name::RangeId => characters(&conf.range_id.char_set, conf.range_id.length),
+                Name::Ksuid => Algorithm::Ksuid,
             },
         })
     }
@@ -99,21 +122,6 @@ impl RequestId {
             response.headers.insert(self.field.clone(), id.clone());
         }
     }
-}
-
-fn read_range_id(object: &Object<'_>) -> Option<Algorithm> {
-    let length = object.read("length", |at| at.integer(6..=MAX_LENGTH));
-    let set = object.read("char_set", |at| {
-        let text = at.text(6..=MAX_CHARACTERS)?;
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            at.fault("expected printable ASCII characters");
-        }
-        Some(text)
-    });
-    Some(Algorithm::Characters {
-        set: set.unwrap_or(ALPHANUMERIC).chars().collect(),
-        length: usize::try_from(length.unwrap_or(16)).ok()?,
-    })
 }
 
 impl Algorithm {
@@ -191,8 +199,12 @@ mod tests {
 
     use super::*;
 
+    fn read(json: &serde_json::Value) -> Result<RequestId, Fault> {
+        conf::read(&SCHEMAS.requests, json).and_then(RequestId::new)
+    }
+
     fn id(json: &serde_json::Value) -> String {
-        let plugin = conf::read_with(json, RequestId::read).unwrap();
+        let plugin = read(json).unwrap();
         plugin.algorithm.make().to_str().unwrap().to_owned()
     }
 
@@ -200,18 +212,14 @@ mod tests {
     fn each_algorithm_makes_ids_of_its_kind_that_differ() {
         for (json, length, characters) in [
             (json!({}), 36, "0123456789abcdef-"),
-            (
-                json!({"algorithm": "nanoid"}),
-                21,
-                &*format!("{ALPHANUMERIC}-_"),
-            ),
-            (json!({"algorithm": "range_id"}), 16, ALPHANUMERIC),
+            (json!({"algorithm": "nanoid"}), 21, NANOID),
+            (json!({"algorithm": "range_id"}), 16, NANOID),
             (
                 json!({"algorithm": "range_id", "range_id": {"length": 40, "char_set": "abcdef"}}),
                 40,
                 "abcdef",
             ),
-            (json!({"algorithm": "ksuid"}), 27, ALPHANUMERIC),
+            (json!({"algorithm": "ksuid"}), 27, NANOID),
         ] {
             let ids: HashSet<String> = (0..100).map(|_| id(&json)).collect();
             assert_eq!(ids.len(), 100, "{json}");
@@ -234,7 +242,7 @@ mod tests {
         for (json, expected) in [
             (
                 json!({"algorithm": "md5"}),
-                "algorithm: expected one of \"uuid\", \"nanoid\", \"range_id\", \"ksuid\"",
+                "algorithm: matches none of the enum values",
             ),
             (
                 json!({"header_name": 1}),
@@ -249,15 +257,15 @@ mod tests {
                 "range_id.length: expected 2 to be at least 6",
             ),
             (
-                json!({"range_id": {"char_set": "abcde\n"}}),
-                "range_id.char_set: expected printable ASCII characters",
+                json!({"range_id": {"char_set": "abcde "}}),
+                "range_id.char_set: failed to match pattern \"^[!-~]+$\" with \"abcde \"",
             ),
             (
                 json!({"include_in_response": "yes"}),
-                "include_in_response: wrong type: expected boolean (true or false), got string",
+                "include_in_response: wrong type: expected boolean, got string",
             ),
         ] {
-            let fault = conf::read_with(&json, RequestId::read).unwrap_err();
+            let fault = read(&json).unwrap_err();
             assert_eq!(fault.to_string(), expected, "{json}");
         }
     }

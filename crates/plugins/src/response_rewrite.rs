@@ -1,7 +1,7 @@
 //! `response-rewrite`: another status, other header fields, another body.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,22 +10,28 @@ use http::{HeaderName, StatusCode, header};
 use outrigger_engine::body::{BodyError, BodyMemory};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::expr;
-use outrigger_engine::headers::{HeaderEdit, is_framing};
+use outrigger_engine::headers::HeaderEdit;
 use outrigger_engine::limits::MAX_BUFFERED_BODY;
 use outrigger_engine::plugin::{Factory, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
+use outrigger_engine::schemas::Schemas;
 use outrigger_engine::template::{Template, header_value};
 use outrigger_engine::vars;
-use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
-use outrigger_model::read::{At, Object};
+use outrigger_model::{Fault, PropertyPath};
 use regex::bytes::Regex;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::conf;
 use crate::pattern::compile_with;
+use crate::replacement::{BAD_REPLACEMENT, Replacement};
 
 /// Longest value of a header field with its variables filled in, in bytes; ours.
 const MAX_VALUE: usize = 16 * 1024;
+
+static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../schemas/response-rewrite.json")));
 
 /// Makes `response-rewrite` plugins.
 pub(crate) struct ResponseRewriteFactory {
@@ -42,8 +48,12 @@ impl Factory for ResponseRewriteFactory {
         899
     }
 
-    fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
-        let rewrite = conf::read_with(json, Rewrite::read)?;
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
+    }
+
+    fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
+        let rewrite = conf::read(&SCHEMAS.requests, json).and_then(Rewrite::new)?;
         let memory = self.memory.clone();
         Ok(Arc::new(ResponseRewrite { rewrite, memory }))
     }
@@ -66,6 +76,33 @@ struct Rewrite {
     vars: Option<Expr>,
 }
 
+#[derive(Deserialize)]
+struct Conf {
+    status_code: Option<u64>,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    body: Option<String>,
+    body_base64: bool,
+    #[serde(default)]
+    filters: Vec<FilterConf>,
+    vars: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct FilterConf {
+    regex: String,
+    replace: String,
+    scope: Scope,
+    options: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    Once,
+    Global,
+}
+
 #[derive(Debug)]
 enum Change {
     Add(HeaderName, Template),
@@ -76,36 +113,22 @@ enum Change {
 #[derive(Debug)]
 struct Filter {
     regex: Regex,
-    replacement: String,
+    replacement: Replacement,
     /// `scope: global`; otherwise only the first match is replaced.
     everywhere: bool,
 }
 
 impl Rewrite {
-    fn read(object: &Object<'_>) -> Option<Self> {
-        let status = object.read("status_code", |at| at.integer(200..=598));
-        let base64 = object.read("body_base64", At::boolean).unwrap_or(false);
-        let body = object.read("body", |at| read_body(at, base64));
-        if base64 && object.get("body").is_none() {
-            object.at().fault("invalid base64 content");
-        }
-        let filters = object.read("filters", read_filters);
-        if object.get("body").is_some() && object.get("filters").is_some() {
-            object
-                .at()
-                .fault("expected either \"body\" or \"filters\", got both");
-        }
-        let vars = object.read("vars", |at| {
-            let read = Expr::from_json(at.value());
-            read.map_err(|fault| at.fault_below(&fault)).ok()
-        });
-        let status = status.and_then(|status| u16::try_from(status).ok());
-        Some(Self {
-            status: status.and_then(|status| StatusCode::from_u16(status).ok()),
-            headers: object.read("headers", read_headers).unwrap_or_default(),
-            body,
-            filters: filters.unwrap_or_default(),
-            vars,
+    fn new(conf: Conf) -> Result<Self, Fault> {
+        let path = PropertyPath::root().key("status_code");
+        let status = conf.status_code.map(|status| conf::status(path, status));
+        let filters = conf.filters.iter().enumerate();
+        Ok(Self {
+            status: status.transpose()?,
+            headers: read_headers(&conf.headers)?,
+            body: read_body(conf.body, conf.body_base64)?,
+            filters: filters.map(Filter::new).collect::<Result<_, _>>()?,
+            vars: conf::vars(conf.vars.as_ref())?,
         })
     }
 
@@ -177,8 +200,7 @@ impl ResponseRewrite {
         let mut new = Cow::Borrowed(&*old);
         for filter in &self.rewrite.filters {
             let limit = if filter.everywhere { 0 } else { 1 };
-            let replacement = filter.replacement.as_bytes();
-            let replaced = filter.regex.replacen(&new, limit, replacement);
+            let replaced = filter.regex.replacen(&new, limit, &filter.replacement);
             if let Cow::Owned(replaced) = replaced {
                 new = Cow::Owned(replaced);
             }
@@ -190,129 +212,89 @@ impl ResponseRewrite {
     }
 }
 
-fn read_body(at: &At<'_>, base64: bool) -> Option<Bytes> {
-    let text = at.string()?;
+fn read_body(text: Option<String>, base64: bool) -> Result<Option<Bytes>, Fault> {
     if !base64 {
-        return Some(Bytes::copy_from_slice(text.as_bytes()));
+        return Ok(text.map(Bytes::from));
     }
-    let decoded = BASE64_STANDARD.decode(text).ok();
-    let decoded = decoded.filter(|bytes| !bytes.is_empty());
-    if decoded.is_none() {
-        at.fault("invalid base64 content");
+    let decoded = BASE64_STANDARD.decode(text.unwrap_or_default()).ok();
+    let decoded = decoded.filter(|bytes| !bytes.is_empty()).map(Bytes::from);
+    match decoded {
+        None => Err(conf::wrong("invalid base64 content")),
+        body => Ok(body),
     }
-    decoded.map(Bytes::from)
 }
 
-fn read_filters(at: &At<'_>) -> Option<Vec<Filter>> {
-    let items = at.items()?;
-    if items.len() == 0 {
-        at.fault("expect array to have at least 1 items");
-        return None;
+impl Filter {
+    fn new((place, conf): (usize, &FilterConf)) -> Result<Self, Fault> {
+        let path = |key: &str| PropertyPath::root().key("filters").index(place).key(key);
+        let has = |option| conf.options.contains(option);
+        let regex = compile_with(&conf.regex, |builder| {
+            builder
+                .unicode(has('u'))
+                .case_insensitive(has('i'))
+                .multi_line(has('m'))
+                .dot_matches_new_line(has('s'))
+                .ignore_whitespace(has('x'));
+        });
+        let replacement = Replacement::parse(&conf.replace);
+        Ok(Self {
+            regex: regex.map_err(|why| conf::fault(path("regex"), why))?,
+            replacement: replacement
+                .ok_or_else(|| conf::fault(path("replace"), BAD_REPLACEMENT))?,
+            everywhere: matches!(conf.scope, Scope::Global),
+        })
     }
-    items.map(|item| read_filter(&item)).collect()
 }
 
-fn read_filter(at: &At<'_>) -> Option<Filter> {
-    let object = at.object()?;
-    let regex = object.require("regex");
-    let replacement = object.require("replace").and_then(|at| at.string());
-    let scope = object.read("scope", |at| at.one_of(&["once", "global"]));
-    let options = object.read("options", At::string).unwrap_or("jo");
-    let regex = regex?;
-    let compiled = compile_with(regex.text(1..=usize::MAX)?, |builder| {
-        builder
-            .unicode(options.contains('u'))
-            .case_insensitive(options.contains('i'))
-            .multi_line(options.contains('m'))
-            .dot_matches_new_line(options.contains('s'))
-            .ignore_whitespace(options.contains('x'));
-    });
-    Some(Filter {
-        regex: regex.accept(compiled)?,
-        replacement: in_braces(replacement?),
-        everywhere: scope == Some("global"),
-    })
-}
-
-/// A reference such as `$1x` is to group 1 in PCRE, and to a group named `1x`
-/// without braces here.
-fn in_braces(replacement: &str) -> String {
-    let mut new = String::with_capacity(replacement.len());
-    let mut rest = replacement;
-    while let Some(at) = rest.find('$') {
-        new.push_str(&rest[..=at]);
-        rest = &rest[at + 1..];
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        if digits > 0 {
-            new.push_str(&format!("{{{}}}", &rest[..digits]));
-            rest = &rest[digits..];
-        } else if let Some(after) = rest.strip_prefix('$') {
-            new.push('$');
-            rest = after;
-        }
-    }
-    new.push_str(rest);
-    new
-}
-
-fn read_headers(at: &At<'_>) -> Option<Vec<Change>> {
-    let object = at.object()?;
-    let long = ["add", "set", "remove"];
-    let is_long = long.iter().any(|key| {
-        let at = object.get(key);
-        at.is_some_and(|at| at.value().is_object() || at.value().is_array())
-    });
+/// Reads what agrees with the schema, which leaves open what is in the short form.
+fn read_headers(headers: &Map<String, Value>) -> Result<Vec<Change>, Fault> {
+    let root = || PropertyPath::root().key("headers");
     let mut changes = Vec::new();
+    let is_long = ["add", "set", "remove"].iter().any(|verb| {
+        headers
+            .get(*verb)
+            .is_some_and(|it| it.is_object() || it.is_array())
+    });
     if !is_long {
-        read_fields(&object, &mut changes);
-        return Some(changes);
+        read_fields(headers, &root(), &mut changes)?;
+        return Ok(changes);
     }
-    if let Some(add) = object.get("add") {
-        for item in add.items()? {
-            let line = item.string()?.split_once(':');
-            let Some((name, value)) = line.filter(|(_, value)| !value.trim().is_empty()) else {
-                item.fault("expected a header field, as in \"Name: value\"");
-                continue;
-            };
-            let value = Template::parse(value.trim());
-            changes.push(Change::Add(read_name(&item, name.trim())?, value));
-        }
+    let items = |verb: &str| {
+        let items = headers.get(verb).and_then(Value::as_array);
+        let items = items.into_iter().flatten().enumerate();
+        items.map(|(index, item)| (index, item.as_str().unwrap_or_default()))
+    };
+    for (index, line) in items("add") {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let name = read_name(name.trim(), || root().key("add").index(index))?;
+        changes.push(Change::Add(name, Template::parse(value.trim())));
     }
-    if let Some(set) = object.get("set") {
-        read_fields(&set.object()?, &mut changes);
+    if let Some(fields) = headers.get("set").and_then(Value::as_object) {
+        read_fields(fields, &root().key("set"), &mut changes)?;
     }
-    if let Some(remove) = object.get("remove") {
-        for item in remove.items()? {
-            let name = read_name(&item, item.string()?)?;
-            changes.push(Change::Remove(name));
-        }
+    for (index, name) in items("remove") {
+        let name = read_name(name, || root().key("remove").index(index))?;
+        changes.push(Change::Remove(name));
     }
-    Some(changes)
+    Ok(changes)
 }
 
-fn read_fields(object: &Object<'_>, changes: &mut Vec<Change>) {
-    for (name, at) in object.entries() {
-        let value = match at.value() {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => {
-                at.fault("invalid type as header value");
-                continue;
-            }
-        };
-        if let Some(name) = read_name(&at, name) {
-            changes.push(Change::Set(name, Template::parse(&value)));
-        }
+fn read_fields(
+    fields: &Map<String, Value>,
+    at: &PropertyPath,
+    changes: &mut Vec<Change>,
+) -> Result<(), Fault> {
+    for (name, value) in fields {
+        let value = conf::text_of(value);
+        let value = value.ok_or_else(|| conf::wrong("invalid type as header value"))?;
+        let name = read_name(name, || at.clone().key(name))?;
+        changes.push(Change::Set(name, Template::parse(&value)));
     }
+    Ok(())
 }
 
-fn read_name(at: &At<'_>, text: &str) -> Option<HeaderName> {
-    let name = at.accept(text.parse::<HeaderName>())?;
-    if is_framing(&name) {
-        at.fault("this field belongs to the connection and cannot be changed");
-        return None;
-    }
-    Some(name)
+fn read_name(text: &str, at: impl FnOnce() -> PropertyPath) -> Result<HeaderName, Fault> {
+    conf::own_field(text).map_err(|why| conf::fault(at(), why))
 }
 
 impl Plugin for ResponseRewrite {
@@ -337,11 +319,21 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let both = "expected either \"body\" or \"filters\", got both";
+        let dependent = |of: &str| {
+            format!(
+                "failed to validate dependent schema for \"{of}\": \
+                 value wasn't supposed to match schema"
+            )
+        };
+        let headers = "headers: object matches none of the required";
         for (json, expected) in [
             (
                 json!({"status_code": 100}),
                 "status_code: expected 100 to be at least 200",
+            ),
+            (
+                json!({"status_code": 599}),
+                "status_code: expected 599 to be at most 598",
             ),
             (
                 json!({"body": 5}),
@@ -349,37 +341,49 @@ mod tests {
             ),
             (
                 json!({"body": "!", "body_base64": true}),
-                "body: invalid base64 content",
+                "invalid base64 content",
             ),
             (json!({"body_base64": true}), "invalid base64 content"),
             (
                 json!({"headers": {"a": []}}),
-                "headers.a: invalid type as header value",
+                "invalid type as header value",
             ),
-            (
-                json!({"headers": {"add": ["nocolon"]}}),
-                "headers.add[0]: expected a header field, as in \"Name: value\"",
-            ),
+            (json!({"headers": {"add": ["nocolon"]}}), headers),
+            (json!({"headers": {"add": ["X-A: "]}}), headers),
+            (json!({"headers": {"add": [], "X-A": "1"}}), headers),
+            (json!({"headers": {"remove": ["a:b"]}}), headers),
             (
                 json!({"headers": {"set": {"Content-Length": "5"}}}),
                 "headers.set.Content-Length: this field belongs to the connection and cannot \
                  be changed",
             ),
             (
+                json!({"headers": {"remove": ["a b"]}}),
+                "headers.remove[0]: invalid HTTP header name",
+            ),
+            (
                 json!({"vars": [["a", "like", "b"]]}),
-                "vars[0][1]: invalid operator 'like'",
+                "failed to validate the 'vars' expression: invalid operator 'like'",
             ),
             (
                 json!({"filters": [{"regex": "("}]}),
                 "filters[0]: property \"replace\" is required",
             ),
             (
+                json!({"filters": [{"regex": "", "replace": ""}]}),
+                "filters[0].regex: string too short, expected at least 1, got 0",
+            ),
+            (
                 json!({"filters": [{"regex": "a", "replace": "", "scope": "all"}]}),
-                "filters[0].scope: expected one of \"once\", \"global\"",
+                "filters[0].scope: matches none of the enum values",
             ),
             (
                 json!({"filters": [{"regex": "(", "replace": ""}]}),
                 "filters[0].regex: not a regular expression that is supported: unclosed group",
+            ),
+            (
+                json!({"filters": [{"regex": "a", "replace": "$x"}]}),
+                &format!("filters[0].replace: {BAD_REPLACEMENT}"),
             ),
             (
                 json!({"filters": []}),
@@ -387,16 +391,11 @@ mod tests {
             ),
             (
                 json!({"body": "", "filters": [{"regex": "a", "replace": ""}]}),
-                both,
+                &dependent("body"),
             ),
         ] {
-            let fault = conf::read_with(&json, Rewrite::read).unwrap_err();
-            assert_eq!(fault.to_string(), expected, "{json}");
+            let read = conf::read(&SCHEMAS.requests, &json).and_then(Rewrite::new);
+            assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
         }
-    }
-
-    #[test]
-    fn groups_of_a_replacement_end_with_their_digits() {
-        assert_eq!(in_braces("$2 $1x $$ $x"), "${2} ${1}x $$ $x");
     }
 }

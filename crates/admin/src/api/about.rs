@@ -53,7 +53,7 @@ impl AdminApi {
                 None => no_schema(name),
             },
             (&Method::GET, [name]) => match Kind::of_schema(name) {
-                Some(kind) => answer::json(StatusCode::OK, &schema_of(kind).json),
+                Some(kind) => answer::json(StatusCode::OK, schema_of(kind).json()),
                 None => no_schema(name),
             },
             _ => answer::error(StatusCode::NOT_FOUND, "not found"),
@@ -94,7 +94,12 @@ fn schema_asked_for<'p>(call: &Call, plugin: &'p PluginInfo) -> &'p Value {
 /// All schemas, in the shape of `GET /v1/schema` of the control API.
 pub(crate) fn schemas(catalogue: &Catalogue) -> Value {
     let main: Map<_, _> = Kind::all()
-        .map(|kind| (kind.schema_name().to_owned(), schema_of(kind).json.clone()))
+        .map(|kind| {
+            (
+                kind.schema_name().to_owned(),
+                schema_of(kind).json().clone(),
+            )
+        })
         .collect();
     json!({"main": main, "plugins": plugins(catalogue), "stream_plugins": {}})
 }

@@ -9,7 +9,6 @@ use outrigger_model::{
 };
 use serde_json::{Map, Value};
 
-use super::fault::worded;
 use super::plugins::check_vars;
 use super::references as referred;
 use super::secret_schemas::schema_of_manager;
@@ -46,7 +45,7 @@ pub(crate) fn check(
     let said = |faults| {
         format!(
             "invalid configuration: {}",
-            worded(&references::first(faults))
+            references::first(faults).in_words()
         )
     };
     let meant = references::resolve(kind.of_model(), &document, &env).map_err(said)?;
@@ -62,7 +61,8 @@ pub(crate) fn check(
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check_schema(kind: Kind, document: &Value) -> Result<(), String> {
-    schema_of(kind).schema.check(document)
+    let checked = schema_of(kind).check(document);
+    checked.map_err(|fault| fault.in_words())
 }
 
 fn check_plugins(

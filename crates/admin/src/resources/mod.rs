@@ -2,7 +2,6 @@
 
 mod certificates;
 mod check;
-mod fault;
 mod kind;
 mod plugins;
 mod references;

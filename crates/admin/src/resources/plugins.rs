@@ -1,14 +1,13 @@
-//! Plugins' configurations: known by their schemas, judged by the plugins.
+//! Plugins' configurations: shown by their schemas, judged by the plugins, which go by
+//! the same schemas.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use outrigger_config::store::Key;
-use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
+use outrigger_model::schema::{BadSchema, Schema};
+use outrigger_model::{Fault, Segment};
 use serde_json::{Map, Value, json};
-
-use super::fault::worded;
-use crate::schema::{BadSchema, Schema};
 
 /// What there is to know of a plugin.
 #[derive(Debug, Clone)]
@@ -46,26 +45,8 @@ pub struct Catalogue {
 
 struct Known {
     info: PluginInfo,
-    requests: Schema,
-    consumer: Option<Schema>,
     metadata: Option<Schema>,
 }
-
-/// The schema of `_meta`, which every plugin's configuration may have.
-static META: LazyLock<Schema> = LazyLock::new(|| {
-    let meta = json!({
-        "type": "object",
-        "properties": {
-            "disable": {"type": "boolean"},
-            "error_response": {"oneOf": [{"type": "string"}, {"type": "object"}]},
-            "priority": {"type": "integer"},
-            "filter": {"type": "array"},
-            "pre_function": {"type": "string"},
-        },
-        "additionalProperties": false,
-    });
-    Schema::new(&meta).expect("the schema of _meta is tested")
-});
 
 impl Catalogue {
     /// A catalogue of these plugins. `judge` has the last word on each
@@ -78,14 +59,9 @@ impl Catalogue {
         plugins: Vec<PluginInfo>,
         judge: impl Fn(&str, &Value, PluginUse, &Key) -> Result<(), Fault> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, BadSchema> {
-        let read = |schema: &Option<Value>| schema.as_ref().map(Schema::new).transpose();
         let known = |info: PluginInfo| {
-            Ok(Known {
-                requests: Schema::new(&info.schema)?,
-                consumer: read(&info.consumer_schema)?,
-                metadata: read(&info.metadata_schema)?,
-                info,
-            })
+            let metadata = info.metadata_schema.clone().map(Schema::new).transpose()?;
+            Ok(Known { metadata, info })
         };
         let mut plugins = plugins
             .into_iter()
@@ -135,25 +111,23 @@ impl Catalogue {
         what_for: PluginUse,
         owner: &Key,
     ) -> Result<(), String> {
-        let known = self.find(name);
-        let known = known.ok_or_else(|| format!("unknown plugin [{name}]"))?;
         if !conf.is_object() && conf != &json!([]) {
             return Err(format!("invalid plugin conf {conf} for plugin [{name}]"));
         }
-        let failed = |why| format!("failed to check the configuration of plugin {name} err: {why}");
-        let schema = match what_for {
-            PluginUse::Consumer => known.consumer.as_ref().unwrap_or(&known.requests),
-            PluginUse::Requests => &known.requests,
-        };
-        schema.check(conf).map_err(failed)?;
-        if let Some(meta) = conf.get("_meta") {
-            let inside = |why| failed(format!("property \"_meta\" validation failed: {why}"));
-            META.check(meta).map_err(inside)?;
-            if let Some(filter) = meta.get("filter") {
-                check_vars(filter)?;
-            }
+        if self.find(name).is_none() {
+            return Err(format!("unknown plugin [{name}]"));
         }
-        (self.judge)(name, conf, what_for, owner).map_err(|fault| failed(worded(&fault)))
+        (self.judge)(name, conf, what_for, owner).map_err(|fault| {
+            let in_filter = [Segment::Key("_meta".into()), Segment::Key("filter".into())];
+            let filter = conf.get("_meta").and_then(|meta| meta.get("filter"));
+            if fault.path.segments().starts_with(&in_filter)
+                && let Some(Err(why)) = filter.filter(|it| it.is_array()).map(check_vars)
+            {
+                return why;
+            }
+            let why = fault.in_words();
+            format!("failed to check the configuration of plugin {name} err: {why}")
+        })
     }
 
     /// Checks a plugin's metadata.
@@ -165,7 +139,7 @@ impl Catalogue {
         match &known.metadata {
             Some(schema) => schema
                 .check(conf)
-                .map_err(|why| format!("invalid configuration: {why}")),
+                .map_err(|why| format!("invalid configuration: {}", why.in_words())),
             // As in APISIX, whatever a plugin without any is told is all right.
             None => Ok(()),
         }

@@ -2,25 +2,18 @@
 
 use std::sync::LazyLock;
 
+use outrigger_model::schema::Schema;
 use serde_json::{Value, json};
 
 use super::Kind;
 use super::upstream_schema::{host, upstream};
-use crate::schema::Schema;
-
-/// A schema as it is shown, and ready for use.
-pub(crate) struct ResourceSchema {
-    pub(crate) json: Value,
-    pub(crate) schema: Schema,
-}
 
 /// The schema of a kind.
-pub(crate) fn schema_of(kind: Kind) -> &'static ResourceSchema {
-    static ALL: LazyLock<Vec<(Kind, ResourceSchema)>> = LazyLock::new(|| {
+pub(crate) fn schema_of(kind: Kind) -> &'static Schema {
+    static ALL: LazyLock<Vec<(Kind, Schema)>> = LazyLock::new(|| {
         let compiled = |kind| {
-            let json = text_of(kind);
-            let schema = Schema::new(&json).expect("schemas of resources are tested");
-            (kind, ResourceSchema { json, schema })
+            let schema = Schema::new(text_of(kind));
+            (kind, schema.expect("schemas of resources are tested"))
         };
         Kind::all().map(compiled).collect()
     });
@@ -390,7 +383,7 @@ mod tests {
     #[test]
     fn every_kind_has_a_schema_that_is_understood() {
         for kind in Kind::all() {
-            assert!(schema_of(kind).json.is_object(), "{kind:?}");
+            assert!(schema_of(kind).json().is_object(), "{kind:?}");
         }
     }
 }

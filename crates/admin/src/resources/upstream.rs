@@ -2,15 +2,14 @@
 
 use std::sync::LazyLock;
 
+use outrigger_model::schema::Schema;
 use serde_json::{Map, Value, json};
-
-use crate::schema::Schema;
 
 /// The names that a consistent hash may go by, of each `hash_on`.
 static KEYS: LazyLock<[(&str, Schema); 3]> = LazyLock::new(|| {
     let pattern = |pattern: &str| {
         let schema = json!({"type": "string", "pattern": pattern});
-        Schema::new(&schema).expect("the patterns are tested")
+        Schema::new(schema).expect("the patterns are tested")
     };
     [
         (
@@ -48,7 +47,7 @@ pub(super) fn check(upstream: &Map<String, Value>) -> Result<(), String> {
     match KEYS.iter().find(|(of, _)| *of == hash_on) {
         Some((_, schema)) => schema
             .check(key)
-            .map_err(|why| format!("invalid configuration: {why}")),
+            .map_err(|why| format!("invalid configuration: {}", why.in_words())),
         None => Ok(()),
     }
 }

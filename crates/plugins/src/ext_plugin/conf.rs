@@ -3,17 +3,24 @@
 //! What it says of runners by name, and which entries make one call, is found
 //! out in `steps`.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use outrigger_engine::headers::is_framing;
+use outrigger_engine::schemas::Schemas;
 use outrigger_host::CallOptions;
-use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
-use outrigger_model::read::{At, Null, Object, read};
+use outrigger_model::{Fault, PropertyPath};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::limits::{BODY_BYTES, ERROR_STATUS, MILLISECONDS, NAME_CHARS};
+use crate::conf;
+
+/// All phases have the same.
+pub(super) static SCHEMAS: LazyLock<Schemas> =
+    LazyLock::new(|| conf::schemas(include_str!("../../schemas/ext-plugin.json")));
 
 /// What a route says of its external plugins. Unknown properties are accepted,
 /// as in APISIX; those of objects that APISIX does not have are not.
@@ -73,7 +80,8 @@ pub(super) struct Bodies {
 }
 
 /// What becomes of a call that asks for a body longer than that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Oversize {
     /// A request is answered with 413, a response call fails.
     Reject,
@@ -84,7 +92,8 @@ pub(super) enum Oversize {
 }
 
 /// What becomes of the upstream's headers that a runner does not name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum ResponseHeaders {
     /// They stay.
     Patch,
@@ -92,76 +101,90 @@ pub(super) enum ResponseHeaders {
     Replace,
 }
 
+/// The configuration as it is written and completed.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    conf: Vec<WrittenEntry>,
+    runner: Option<String>,
+    when: Option<Value>,
+    retry: bool,
+    timeout: Option<Timeout>,
+    allow_degradation: bool,
+    on_error: Option<WrittenOnError>,
+    max_body: usize,
+    on_oversize: Oversize,
+    keep_request_body: bool,
+    response_headers: ResponseHeaders,
+}
+
+#[derive(Deserialize)]
+struct WrittenEntry {
+    name: String,
+    value: Value,
+    runner: Option<String>,
+    when: Option<Value>,
+}
+
+/// In milliseconds.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Timeout {
+    Call(u64),
+    Each {
+        connect: Option<u64>,
+        prepare: Option<u64>,
+        call: Option<u64>,
+    },
+}
+
+#[derive(Deserialize)]
+struct WrittenOnError {
+    status: u64,
+    body: Option<Value>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
 impl Conf {
     /// # Errors
     /// The first property that does not hold.
     pub(super) fn read(json: &Value) -> Result<Self, Fault> {
-        read(json, Null::IsAValue, read_conf).map_err(|faults| {
-            let first = faults.into_iter().next();
-            first.expect("faults are never empty")
+        let root = PropertyPath::root;
+        let written: Written = conf::read(&SCHEMAS.requests, json)?;
+        let entries = written.conf.into_iter().enumerate();
+        Ok(Self {
+            entries: entries.map(Entry::read).collect::<Result<_, _>>()?,
+            runner: written.runner,
+            when: read_when(written.when.as_ref(), root)?,
+            options: CallOptions {
+                retry: written.retry,
+                ..written.timeout.map(Timeout::options).unwrap_or_default()
+            },
+            policy: Policy {
+                allow_degradation: written.allow_degradation,
+                on_error: written.on_error.map(OnError::read).transpose()?,
+            },
+            bodies: Bodies {
+                max: written.max_body,
+                oversize: written.on_oversize,
+                keep_request_body: written.keep_request_body,
+            },
+            response_headers: written.response_headers,
         })
     }
 }
 
-fn read_conf(at: &At<'_>) -> Option<Conf> {
-    let object = at.object()?;
-    let flag = |key, default| object.read(key, At::boolean).unwrap_or(default);
-    let entries = match object.get("conf") {
-        Some(conf) => read_entries(&conf)?,
-        None => Vec::new(),
-    };
-    Some(Conf {
-        entries,
-        runner: object.read("runner", read_runner),
-        when: object.read("when", read_when),
-        options: CallOptions {
-            retry: flag("retry", true),
-            ..object.read("timeout", read_times).unwrap_or_default()
-        },
-        policy: Policy {
-            allow_degradation: flag("allow_degradation", false),
-            on_error: object.read("on_error", read_on_error),
-        },
-        bodies: Bodies {
-            max: object.read("max_body", read_max_body).unwrap_or(MAX_BODY),
-            oversize: read_oversize(&object),
-            keep_request_body: flag("keep_request_body", true),
-        },
-        response_headers: match object
-            .read("response_headers", |at| at.one_of(&["patch", "replace"]))
-        {
-            Some("replace") => ResponseHeaders::Replace,
-            _ => ResponseHeaders::Patch,
-        },
-    })
-}
-
-const MAX_BODY: usize = *BODY_BYTES.end() as usize;
-
-fn read_entries(at: &At<'_>) -> Option<Vec<Entry>> {
-    let items = at.items()?;
-    if items.len() == 0 {
-        at.fault("expect array to have at least 1 items");
-        return None;
+impl Entry {
+    fn read((place, written): (usize, WrittenEntry)) -> Result<Self, Fault> {
+        let here = || PropertyPath::root().key("conf").index(place);
+        Ok(Self {
+            when: read_when(written.when.as_ref(), here)?,
+            name: written.name,
+            value: text_of(&written.value),
+            runner: written.runner,
+        })
     }
-    let entries: Vec<Option<Entry>> = items.map(|item| read_entry(&item)).collect();
-    entries.into_iter().collect()
-}
-
-fn read_entry(at: &At<'_>) -> Option<Entry> {
-    let object = at.object()?;
-    let name = object.require("name");
-    let value = object.require("value");
-    let (runner, when) = (
-        object.read("runner", read_runner),
-        object.read("when", read_when),
-    );
-    Some(Entry {
-        name: name?.text(NAME_CHARS)?.to_owned(),
-        value: text_of(value?.value()),
-        runner,
-        when,
-    })
 }
 
 /// Text as it is; any other value as its JSON.
@@ -172,99 +195,63 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-fn read_runner(at: &At<'_>) -> Option<String> {
-    at.string().map(str::to_owned)
+/// The expression `when` of what is at `here`.
+fn read_when(when: Option<&Value>, here: impl Fn() -> PropertyPath) -> Result<Option<Expr>, Fault> {
+    let read = when.map(Expr::from_json).transpose();
+    read.map_err(|fault| conf::fault(here().key("when").join(&fault.path), fault.message))
 }
 
-fn read_when(at: &At<'_>) -> Option<Expr> {
-    let read = Expr::from_json(at.value());
-    read.map_err(|fault| at.fault_below(&fault)).ok()
-}
-
-fn read_times(at: &At<'_>) -> Option<CallOptions> {
-    if at.value().is_number() {
-        return Some(CallOptions {
-            time_limit: read_milliseconds(at),
-            ..CallOptions::default()
-        });
-    }
-    if !at.value().is_object() {
-        return at.wrong_type("number or object");
-    }
-    let object = at.object()?;
-    let times = CallOptions {
-        connect: object.read("connect", read_milliseconds),
-        prepare: object.read("prepare", read_milliseconds),
-        time_limit: object.read("call", read_milliseconds),
-        ..CallOptions::default()
-    };
-    object.finish();
-    Some(times)
-}
-
-fn read_milliseconds(at: &At<'_>) -> Option<Duration> {
-    let milliseconds = at.integer(MILLISECONDS)?;
-    Some(Duration::from_millis(u64::try_from(milliseconds).ok()?))
-}
-
-fn read_max_body(at: &At<'_>) -> Option<usize> {
-    usize::try_from(at.integer(BODY_BYTES)?).ok()
-}
-
-fn read_oversize(object: &Object<'_>) -> Oversize {
-    let choices = ["reject", "skip", "truncate"];
-    match object.read("on_oversize", |at| at.one_of(&choices)) {
-        Some("skip") => Oversize::Skip,
-        Some("truncate") => Oversize::Truncate,
-        _ => Oversize::Reject,
+impl Timeout {
+    fn options(self) -> CallOptions {
+        let ms = |milliseconds: Option<u64>| milliseconds.map(Duration::from_millis);
+        match self {
+            Self::Call(call) => CallOptions {
+                time_limit: ms(Some(call)),
+                ..CallOptions::default()
+            },
+            Self::Each {
+                connect,
+                prepare,
+                call,
+            } => CallOptions {
+                connect: ms(connect),
+                prepare: ms(prepare),
+                time_limit: ms(call),
+                ..CallOptions::default()
+            },
+        }
     }
 }
 
-fn read_on_error(at: &At<'_>) -> Option<OnError> {
-    let object = at.object()?;
-    let status = match object.get("status") {
-        Some(status) => status.integer(ERROR_STATUS)?,
-        None => 503,
-    };
-    let body = object.get("body");
-    let mut headers = HeaderMap::new();
-    if let Some(all) = object.get("headers") {
-        for (name, value) in all.object()?.entries() {
-            let (name, value) = read_header(name, &value)?;
+impl OnError {
+    fn read(written: WrittenOnError) -> Result<Self, Fault> {
+        let root = || PropertyPath::root().key("on_error");
+        let mut headers = HeaderMap::new();
+        for (name, value) in &written.headers {
+            let (name, value) = read_header(name, value)
+                .map_err(|why| conf::fault(root().key("headers").key(name), why))?;
             headers.insert(name, value);
         }
+        if written.body.as_ref().is_some_and(|body| !body.is_string()) {
+            let json = HeaderValue::from_static("application/json");
+            headers.entry(http::header::CONTENT_TYPE).or_insert(json);
+        }
+        Ok(Self {
+            status: conf::status(root().key("status"), written.status)?,
+            body: written.body.as_ref().map(text_of),
+            headers,
+        })
     }
-    let is_json = body.is_some_and(|body| !body.value().is_string());
-    if is_json {
-        let json = HeaderValue::from_static("application/json");
-        headers.entry(http::header::CONTENT_TYPE).or_insert(json);
-    }
-    object.finish();
-    Some(OnError {
-        status: at
-            .accept(u16::try_from(status).map(StatusCode::from_u16))?
-            .ok()?,
-        body: body.map(|body| text_of(body.value())),
-        headers,
-    })
 }
 
-fn read_header(name: &str, value: &At<'_>) -> Option<(HeaderName, HeaderValue)> {
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-        value.fault("is not a header's name");
-        return None;
-    };
+fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "is not a header's name")?;
     if is_framing(&name) {
-        value.fault("says how the message is framed and cannot be set");
-        return None;
+        return Err("says how the message is framed and cannot be set");
     }
-    match HeaderValue::from_str(value.string()?) {
-        Ok(value) => Some((name, value)),
-        Err(_) => {
-            value.fault("expected a text that a header can have");
-            None
-        }
-    }
+    let value = HeaderValue::from_str(value);
+    let value = value.map_err(|_| "expected a text that a header can have")?;
+    Ok((name, value))
 }
 
 #[cfg(test)]

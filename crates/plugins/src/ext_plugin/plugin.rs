@@ -12,13 +12,14 @@ use outrigger_engine::expr;
 use outrigger_engine::finished::Finished;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::{Refusal, Response};
+use outrigger_engine::schemas::Schemas;
 use outrigger_engine::vars;
 use outrigger_host::{CallOptions, Connections};
 use outrigger_model::Fault;
 use outrigger_model::expr::Expr;
 use outrigger_telemetry::metrics::Outcome;
 
-use super::conf::{Bodies, Conf, Policy, ResponseHeaders};
+use super::conf::{Bodies, Conf, Policy, ResponseHeaders, SCHEMAS};
 use super::failure::{Failure, Verdict};
 use super::failure_log::FailureLog;
 use super::steps::{Step, check, steps};
@@ -36,6 +37,10 @@ impl Factory for ExtPluginFactory {
 
     fn priority(&self) -> i32 {
         self.phase.priority()
+    }
+
+    fn schemas(&self) -> &Schemas {
+        &SCHEMAS
     }
 
     fn build(&self, json: &serde_json::Value, owner: &Owner) -> Result<Arc<dyn Plugin>, Fault> {

@@ -7,24 +7,42 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode};
-use outrigger_model::read::{At, Object};
+use outrigger_model::Fault;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::crypto;
-use crate::auth;
+use crate::{auth, conf};
 
-/// The claims that can be asked for.
-pub(super) const CLAIMS: [&str; 2] = ["exp", "nbf"];
+/// A claim that a token can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Claim {
+    Exp,
+    Nbf,
+}
 
-/// APISIX's names of algorithms. `none` is none of them.
-const ALGORITHMS: [&str; 13] = [
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256",
-    "PS384", "PS512", "EdDSA",
-];
+impl Claim {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Exp => "exp",
+            Self::Nbf => "nbf",
+        }
+    }
+}
 
-/// Longest `lifetime_grace_period`, in seconds: a year. Beyond it, a token's end
-/// would mean nothing; ours.
-const MAX_GRACE: i64 = 366 * 24 * 60 * 60;
+/// What a consumer's configuration says. `exp` is how long tokens live that APISIX used
+/// to sign; whoever signs them says it.
+#[derive(Deserialize)]
+pub(super) struct OfConsumer {
+    pub(super) key: String,
+    algorithm: String,
+    secret: Option<String>,
+    public_key: Option<String>,
+    base64_secret: bool,
+    /// In seconds.
+    lifetime_grace_period: u64,
+}
 
 /// A key, and the one algorithm that it is for.
 pub(super) struct Key {
@@ -33,43 +51,39 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Reads what a consumer's configuration says of it.
-    pub(super) fn read(object: &Object<'_>) -> Option<Self> {
-        let algorithm = object.read("algorithm", |at| {
-            let name = at.one_of(&ALGORITHMS)?;
-            if name == "ES512" {
-                at.fault("ES512 is not supported: use ES256, ES384 or EdDSA");
-            }
-            name.parse().ok()
-        });
-        let is_default = object.get("algorithm").is_none();
-        let algorithm = algorithm.or(is_default.then_some(Algorithm::HS256));
-        // How long tokens live that APISIX used to sign; whoever signs them says it.
-        object.read("exp", |at| at.integer(1..=i64::MAX));
-        let grace = object.read("lifetime_grace_period", |at| at.integer(0..=MAX_GRACE));
-        let base64 = object.read("base64_secret", At::boolean).unwrap_or(false);
-        let algorithm = algorithm?;
+    /// # Errors
+    /// The property that does not hold.
+    pub(super) fn new(conf: &OfConsumer) -> Result<Self, Fault> {
+        let algorithm = conf.algorithm.parse::<Algorithm>().map_err(|_| {
+            let message = format!(
+                "{} is not supported: use ES256, ES384 or EdDSA",
+                conf.algorithm
+            );
+            conf::wrong_at("algorithm", message)
+        })?;
         let key = match algorithm.family() {
-            AlgorithmFamily::Hmac => read_secret(object, base64)?,
-            _ => read_public_key(object, algorithm)?,
+            AlgorithmFamily::Hmac => secret(conf)?,
+            _ => public_key(conf, algorithm)?,
         };
         let mut validation = Validation::new(algorithm);
-        validation.leeway = grace.and_then(|grace| grace.try_into().ok()).unwrap_or(0);
+        validation.leeway = conf.lifetime_grace_period;
         validation.validate_nbf = true;
         validation.validate_aud = false;
         validation.required_spec_claims = HashSet::new();
-        Some(Self { key, validation })
+        Ok(Self { key, validation })
     }
 
     /// Whether the token is signed with this key, and holds now. Which other
     /// claims there must be besides is `required`.
-    pub(super) fn verify(&self, token: &[u8], required: &[&'static str]) -> Result<(), Error> {
+    pub(super) fn verify(&self, token: &[u8], required: &[Claim]) -> Result<(), Error> {
         crypto::install();
         let verified = match required {
             [] => decode::<IgnoredAny>(token, &self.key, &self.validation),
             required => {
                 let mut validation = self.validation.clone();
-                validation.set_required_spec_claims(required);
+                validation.set_required_spec_claims(
+                    &required.iter().map(Claim::name).collect::<Vec<_>>(),
+                );
                 decode::<IgnoredAny>(token, &self.key, &validation)
             }
         };
@@ -88,39 +102,36 @@ impl fmt::Debug for Key {
     }
 }
 
-fn read_secret(object: &Object<'_>, base64: bool) -> Option<DecodingKey> {
-    let Some(at) = object.get("secret") else {
+fn secret(conf: &OfConsumer) -> Result<DecodingKey, Fault> {
+    let Some(secret) = &conf.secret else {
         let message = "property \"secret\" is required when using HS based algorithms";
-        object.at().fault(message);
-        return None;
+        return Err(conf::wrong(message));
     };
-    let secret = auth::secret(&at)?;
-    if !base64 {
-        return Some(DecodingKey::from_secret(secret.as_bytes()));
+    let secret = auth::secret("secret", secret)?;
+    if !conf.base64_secret {
+        return Ok(DecodingKey::from_secret(secret.as_bytes()));
     }
     match BASE64_STANDARD.decode(secret) {
-        Ok(secret) if !secret.is_empty() => Some(DecodingKey::from_secret(&secret)),
-        _ => {
-            let message = "base64_secret required but the secret is not in base64 format";
-            object.at().fault(message);
-            None
-        }
+        Ok(secret) if !secret.is_empty() => Ok(DecodingKey::from_secret(&secret)),
+        _ => Err(conf::wrong(
+            "base64_secret required but the secret is not in base64 format",
+        )),
     }
 }
 
-fn read_public_key(object: &Object<'_>, algorithm: Algorithm) -> Option<DecodingKey> {
-    let at = object.require("public_key")?;
-    let pem = auth::secret(&at)?;
+fn public_key(conf: &OfConsumer, algorithm: Algorithm) -> Result<DecodingKey, Fault> {
+    let pem = conf.public_key.as_deref().unwrap_or_default();
+    let pem = auth::secret("public_key", pem)?;
     let key = match algorithm.family() {
         AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(pem.as_bytes()),
         AlgorithmFamily::Ec => DecodingKey::from_ec_pem(pem.as_bytes()),
         _ => DecodingKey::from_ed_pem(pem.as_bytes()),
     };
     let fits = key.ok().filter(|key| crypto::fits(algorithm, key));
-    if fits.is_none() {
-        at.fault(format!(
+    fits.ok_or_else(|| {
+        let message = format!(
             "expected a public key for {algorithm:?} in PEM format (RSA: of 2048 to 8192 bits)"
-        ));
-    }
-    fits
+        );
+        conf::wrong_at("public_key", message)
+    })
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, header};
 use outrigger_engine::exchange::Exchange;
-use outrigger_engine::headers::{HeaderEdit, is_framing};
+use outrigger_engine::headers::HeaderEdit;
 use outrigger_engine::response::Refusal;
 use outrigger_engine::template::{Template, header_value};
 use outrigger_engine::vars;
@@ -38,35 +38,29 @@ enum Text {
 }
 
 impl HeaderChanges {
-    pub(super) fn read(json: &Value) -> Result<Self, Fault> {
+    /// Reads what agrees with the schema.
+    pub(super) fn read(headers: &Map<String, Value>) -> Result<Self, Fault> {
         let root = || PropertyPath::root().key("headers");
-        let headers = object(json, &root())?;
-        let is_long = ["add", "set"]
-            .iter()
-            .any(|verb| headers.get(*verb).is_some_and(Value::is_object))
-            || headers.get("remove").is_some_and(Value::is_array);
         let mut changes = Vec::new();
+        let is_long = ["add", "set", "remove"].iter().any(|verb| {
+            headers
+                .get(*verb)
+                .is_some_and(|it| it.is_object() || it.is_array())
+        });
         if !is_long {
             read_fields(headers, &root(), Change::Set, &mut changes)?;
             return Ok(HeaderChanges(changes));
         }
-        if let Some(other) = headers
-            .keys()
-            .find(|key| !["add", "set", "remove"].contains(&key.as_str()))
-        {
-            let message = "expected only add, set and remove beside each other";
-            return Err(conf::fault(root().key(other), message));
+        for (verb, change) in [("add", Change::Add as fn(_, _) -> _), ("set", Change::Set)] {
+            if let Some(fields) = headers.get(verb).and_then(Value::as_object) {
+                read_fields(fields, &root().key(verb), change, &mut changes)?;
+            }
         }
-        if let Some(fields) = headers.get("add") {
-            let at = root().key("add");
-            read_fields(object(fields, &at)?, &at, Change::Add, &mut changes)?;
-        }
-        if let Some(fields) = headers.get("set") {
-            let at = root().key("set");
-            read_fields(object(fields, &at)?, &at, Change::Set, &mut changes)?;
-        }
-        if let Some(names) = headers.get("remove") {
-            read_names(names, &root().key("remove"), &mut changes)?;
+        let names = headers.get("remove").and_then(Value::as_array);
+        for (index, item) in names.into_iter().flatten().enumerate() {
+            let at = || root().key("remove").index(index);
+            let name = read_name(item.as_str().unwrap_or_default());
+            changes.push(Change::Remove(name.map_err(|why| conf::fault(at(), why))?));
         }
         Ok(HeaderChanges(changes))
     }
@@ -132,11 +126,6 @@ fn group(name: &str) -> Option<usize> {
         .then(|| name.parse().ok())?
 }
 
-fn object<'a>(json: &'a Value, at: &PropertyPath) -> Result<&'a Map<String, Value>, Fault> {
-    let object = json.as_object().filter(|object| !object.is_empty());
-    object.ok_or_else(|| conf::fault(at.clone(), "expected an object with at least one field"))
-}
-
 fn read_fields(
     fields: &Map<String, Value>,
     at: &PropertyPath,
@@ -152,35 +141,16 @@ fn read_fields(
     Ok(())
 }
 
-fn read_names(names: &Value, at: &PropertyPath, changes: &mut Vec<Change>) -> Result<(), Fault> {
-    let items = names.as_array().filter(|names| !names.is_empty());
-    let items = items.ok_or_else(|| conf::fault(at.clone(), "expected a list of names"))?;
-    for (index, item) in items.iter().enumerate() {
-        let name = item.as_str().ok_or("expected a name").and_then(read_name);
-        let name = name.map_err(|message| conf::fault(at.clone().index(index), message))?;
-        changes.push(Change::Remove(name));
+fn read_name(text: &str) -> Result<HeaderName, String> {
+    let name = conf::own_field(text)?;
+    match name == header::HOST {
+        true => Err("the host is changed with the property host".to_owned()),
+        false => Ok(name),
     }
-    Ok(())
-}
-
-fn read_name(text: &str) -> Result<HeaderName, &'static str> {
-    let name = HeaderName::from_bytes(text.as_bytes());
-    let name = name.map_err(|_| "this is not a name that a header field can have")?;
-    if is_framing(&name) {
-        return Err("this field belongs to the connection and cannot be changed");
-    }
-    if name == header::HOST {
-        return Err("the host is changed with the property host");
-    }
-    Ok(name)
 }
 
 fn read_value(json: &Value) -> Result<Text, &'static str> {
-    let text = match json {
-        Value::String(text) => Cow::Borrowed(text.as_str()),
-        Value::Number(number) => Cow::Owned(number.to_string()),
-        _ => return Err("expected a string or a number"),
-    };
+    let text = conf::text_of(json).unwrap_or_default();
     if text.chars().any(|c| c != '\t' && c.is_ascii_control()) {
         return Err("a field's value must not contain control characters");
     }

@@ -19,6 +19,7 @@ use outrigger_engine::exchange::Exchange;
 use outrigger_engine::headers::HeaderEdit;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::Refusal;
+use outrigger_engine::schemas::Schemas;
 use outrigger_model::Fault;
 
 use headers::HeaderChanges;
@@ -36,6 +37,10 @@ impl Factory for ProxyRewrite {
 
     fn priority(&self) -> i32 {
         1008
+    }
+
+    fn schemas(&self) -> &Schemas {
+        &conf::SCHEMAS
     }
 
     fn build(&self, json: &serde_json::Value, owner: &Owner) -> Result<Arc<dyn Plugin>, Fault> {

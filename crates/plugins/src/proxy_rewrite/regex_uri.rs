@@ -10,6 +10,7 @@ use regex::bytes::Regex;
 
 use crate::conf;
 use crate::pattern::compile;
+use crate::replacement::{BAD_REPLACEMENT, Part, Replacement};
 
 /// The pairs. Invariant: not empty.
 #[derive(Debug)]
@@ -20,13 +21,13 @@ pub(super) struct RegexUri {
 #[derive(Debug)]
 struct Pair {
     regex: Regex,
-    replacement: Replacement,
+    replacement: NewTarget,
 }
 
 /// What a pair matched: places in the text that was searched.
 #[derive(Debug)]
 pub(super) struct Found<'a> {
-    replacement: &'a Replacement,
+    replacement: &'a NewTarget,
     whole: Range<usize>,
     /// The groups of the match.
     pub(super) groups: Groups,
@@ -47,15 +48,16 @@ impl Groups {
 impl RegexUri {
     pub(super) fn read(texts: &[String]) -> Result<Self, Fault> {
         let root = || PropertyPath::root().key("regex_uri");
-        if texts.is_empty() || !texts.len().is_multiple_of(2) {
-            let message = "expected pairs of a regular expression and a replacement";
-            return Err(conf::fault(root(), message));
+        if !texts.len().is_multiple_of(2) {
+            let message = "The length of regex_uri should be an even number";
+            return Err(conf::wrong(message));
         }
         let pairs = texts.chunks_exact(2).enumerate().map(|(number, pair)| {
             let at = |item: usize| root().index(2 * number + item);
             Ok(Pair {
                 regex: compile(&pair[0]).map_err(|message| conf::fault(at(0), message))?,
                 replacement: Replacement::parse(&pair[1])
+                    .map(NewTarget::of)
                     .ok_or_else(|| conf::fault(at(1), BAD_REPLACEMENT))?,
             })
         });
@@ -89,7 +91,7 @@ impl RegexUri {
 impl Found<'_> {
     /// How many bytes the replaced text has before anything of it is encoded.
     pub(super) fn new_len(&self, text: &[u8]) -> usize {
-        let Replacement { path, query } = self.replacement;
+        let NewTarget { path, query } = self.replacement;
         let parts = path.iter().chain(query.iter().flatten());
         let new: usize = parts.map(|part| self.resolve(part, text).len()).sum();
         text.len() - self.whole.len() + new
@@ -153,72 +155,32 @@ impl Found<'_> {
     }
 }
 
-const BAD_REPLACEMENT: &str =
-    "after a dollar sign, expected a group's number, as in $1 or ${1}, or another dollar sign";
-
-/// A parsed replacement, split at the question mark in its text.
+/// A replacement, split at the question mark in its text.
 #[derive(Debug, Default)]
-struct Replacement {
+struct NewTarget {
     path: Vec<Part>,
     query: Option<Vec<Part>>,
 }
 
-#[derive(Debug)]
-enum Part {
-    Text(String),
-    Group(usize),
-}
-
-impl Replacement {
-    /// None where a dollar sign begins nothing that is known. A group that
-    /// the expression does not have is empty, as in APISIX.
-    fn parse(text: &str) -> Option<Self> {
-        let mut replacement = Replacement::default();
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            replacement.push_text(&rest[..at]);
-            let after = &rest[at + 1..];
-            if let Some(tail) = after.strip_prefix('$') {
-                replacement.push_text("$");
-                rest = tail;
-                continue;
+impl NewTarget {
+    fn of(replacement: Replacement) -> Self {
+        let mut target = Self::default();
+        for part in replacement.into_parts() {
+            match (&part, &mut target.query) {
+                (Part::Text(text), None) if text.contains('?') => {
+                    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+                    target.path.push(Part::Text(path.to_owned()));
+                    target.query = Some(vec![Part::Text(query.to_owned())]);
+                }
+                (_, None) => target.path.push(part),
+                (_, Some(query)) => query.push(part),
             }
-            let (number, tail) = match after.strip_prefix('{') {
-                Some(inner) => inner.split_once('}')?,
-                None => after.split_at(
-                    after
-                        .find(|c: char| !c.is_ascii_digit())
-                        .unwrap_or(after.len()),
-                ),
-            };
-            let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-            replacement
-                .parts()
-                .push(Part::Group(number.parse().ok().filter(|_| digits)?));
-            rest = tail;
         }
-        replacement.push_text(rest);
-        Some(replacement)
+        target
     }
 
     fn has_groups(&self) -> bool {
-        let parts = self.path.iter().chain(self.query.iter().flatten());
-        parts.into_iter().any(|part| matches!(part, Part::Group(_)))
-    }
-
-    fn parts(&mut self) -> &mut Vec<Part> {
-        self.query.as_mut().unwrap_or(&mut self.path)
-    }
-
-    fn push_text(&mut self, text: &str) {
-        let mut text = text;
-        if self.query.is_none()
-            && let Some((path, query)) = text.split_once('?')
-        {
-            self.path.push(Part::Text(path.to_owned()));
-            self.query = Some(Vec::new());
-            text = query;
-        }
-        self.parts().push(Part::Text(text.to_owned()));
+        let mut parts = self.path.iter().chain(self.query.iter().flatten());
+        parts.any(|part| matches!(part, Part::Group(_)))
     }
 }

@@ -92,8 +92,8 @@ fn what_is_wrong_is_named_in_apisixs_words() {
             "conf: expect array to have at least 1 items",
         ),
         (
-            json!({"conf": {}}),
-            "conf: wrong type: expected array, got object",
+            json!({"conf": {"name": "a"}}),
+            "conf: wrong type: expected array, got table",
         ),
         (
             json!({"conf": [{"value": ""}]}),
@@ -125,7 +125,7 @@ fn what_is_wrong_is_named_in_apisixs_words() {
         ),
         (
             json!({"retry": "no"}),
-            "retry: wrong type: expected boolean (true or false), got string",
+            "retry: wrong type: expected boolean, got string",
         ),
         (
             json!({"timeout": 0}),
@@ -133,7 +133,7 @@ fn what_is_wrong_is_named_in_apisixs_words() {
         ),
         (
             json!({"timeout": "1s"}),
-            "timeout: wrong type: expected number or object, got string",
+            "timeout: wrong type: expected one of integer, object, got string",
         ),
         (
             json!({"timeout": {"call": 0}}),
@@ -141,7 +141,7 @@ fn what_is_wrong_is_named_in_apisixs_words() {
         ),
         (
             json!({"timeout": {"cal": 1}}),
-            "timeout.cal: unknown property, did you mean \"call\"?",
+            "timeout: additional properties forbidden, found cal",
         ),
         (
             json!({"max_body": 0}),
@@ -153,11 +153,11 @@ fn what_is_wrong_is_named_in_apisixs_words() {
         ),
         (
             json!({"on_oversize": "cut"}),
-            "on_oversize: expected one of \"reject\", \"skip\", \"truncate\"",
+            "on_oversize: matches none of the enum values",
         ),
         (
             json!({"response_headers": "merge"}),
-            "response_headers: expected one of \"patch\", \"replace\"",
+            "response_headers: matches none of the enum values",
         ),
         (
             json!({"on_error": {"status": 199}}),
@@ -178,6 +178,16 @@ fn what_is_wrong_is_named_in_apisixs_words() {
     ] {
         assert_eq!(Conf::read(&json).unwrap_err().to_string(), fault);
     }
+}
+
+#[test]
+fn the_longest_body_is_the_longest_that_is_buffered() {
+    let max_body = &SCHEMAS.requests.json()["properties"]["max_body"];
+    let most = outrigger_engine::limits::MAX_BUFFERED_BODY;
+    assert_eq!(
+        (&max_body["maximum"], &max_body["default"]),
+        (&json!(most), &json!(most))
+    );
 }
 
 #[test]

@@ -4,23 +4,24 @@ use super::*;
 
 /// What is said of each value by the schema.
 fn rows(schema: Value, rows: &[(Value, &str)]) {
-    let schema = Schema::new(&schema).unwrap();
+    let schema = Schema::new(schema).unwrap();
     for (value, expected) in rows {
-        let said = schema.check(value).err().unwrap_or_default();
+        let said = schema.check(value).err();
+        let said = said.map(|fault| fault.in_words()).unwrap_or_default();
         assert_eq!(said, *expected, "{value}");
     }
 }
 
 #[test]
-fn types_are_named_by_their_json_names() {
+fn types_are_named_as_lua_names_them() {
     rows(
         json!({"type": "string"}),
         &[
             (json!("a"), ""),
             (json!(5), "wrong type: expected string, got number"),
-            (json!(null), "wrong type: expected string, got null"),
+            (json!(null), "wrong type: expected string, got userdata"),
             (json!(true), "wrong type: expected string, got boolean"),
-            (json!([1]), "wrong type: expected string, got array"),
+            (json!([1]), "wrong type: expected string, got table"),
         ],
     );
     rows(
@@ -37,13 +38,21 @@ fn types_are_named_by_their_json_names() {
 }
 
 #[test]
-fn an_empty_array_is_an_empty_object() {
+fn an_empty_array_is_an_empty_object_and_the_other_way_round() {
     rows(
         json!({"type": "object", "required": ["a"]}),
         &[
             (json!({"a": 1}), ""),
             (json!([]), "property \"a\" is required"),
-            (json!(["a"]), "wrong type: expected object, got array"),
+            (json!(["a"]), "wrong type: expected object, got table"),
+        ],
+    );
+    rows(
+        json!({"type": "array", "minItems": 1}),
+        &[
+            (json!(["a"]), ""),
+            (json!({}), "expect array to have at least 1 items"),
+            (json!({"a": 1}), "wrong type: expected array, got table"),
         ],
     );
 }
@@ -240,7 +249,67 @@ fn a_schema_that_is_not_understood_is_refused() {
         (json!({"minLength": -1}), "minLength: expected a count"),
         (json!(5), "expected an object"),
     ] {
-        let error = Schema::new(&schema).unwrap_err().to_string();
+        let error = Schema::new(schema).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
+}
+
+#[test]
+fn defaults_are_filled_in_before_properties_are_looked_at_together() {
+    let schema = Schema::new(json!({
+        "type": "object",
+        "properties": {
+            "policy": {"type": "string", "default": "local"},
+            "items": {"type": "array", "items": {
+                "type": "object", "properties": {"weight": {"default": 1}},
+            }},
+        },
+        "minProperties": 1,
+        "if": {"properties": {"policy": {"enum": ["redis"]}}},
+        "then": {"required": ["host"]},
+    }))
+    .unwrap();
+    let complete = |value| schema.complete(&value);
+    assert_eq!(complete(json!([])).unwrap(), json!({"policy": "local"}));
+    assert_eq!(
+        complete(json!({"items": [{}, {"weight": 2}]})).unwrap(),
+        json!({"items": [{"weight": 1}, {"weight": 2}], "policy": "local"})
+    );
+    assert_eq!(
+        complete(json!({"policy": "redis"})).unwrap_err().message,
+        "then clause did not match"
+    );
+}
+
+#[test]
+fn a_fault_has_the_path_of_the_property() {
+    let schema = Schema::new(json!({"properties": {"a": {"items": {
+        "patternProperties": {"b": {"properties": {"c": {"type": "string"}}}},
+    }}}}))
+    .unwrap();
+    let fault = schema.check(&json!({"a": [{"b": {"c": 1}}]})).unwrap_err();
+    assert_eq!(fault.path.to_string(), "a[0]");
+    assert_eq!(
+        fault.message,
+        "failed to validate b (matching \"b\"): property \"c\" validation failed: \
+         wrong type: expected string, got number"
+    );
+}
+
+#[test]
+fn constants_and_formats_come_last() {
+    rows(
+        json!({"const": {"a": 1}}),
+        &[
+            (json!({"a": 1}), ""),
+            (json!(1), "failed to check const value"),
+        ],
+    );
+    rows(
+        json!({"format": "ipv4", "minLength": 2}),
+        &[
+            (json!("x"), "string too short, expected at least 2, got 1"),
+            (json!("x.y"), "expect valid ipv4 address but got: x.y"),
+        ],
+    );
 }

@@ -1,123 +1,10 @@
-//! JSON schemas, and complaints in the words of APISIX.
-//!
-//! Whoever writes a resource wrong is told so by the first property that is: in
-//! APISIX's words, which scripts and people know. That is the reason for this
-//! checker: others have their own words. It knows the keywords that the schemas
-//! of resources and plugins are made of, of draft 4 to 7, and refuses a schema
-//! with any other, so that none is misunderstood in silence.
-//!
-//! As in APISIX, an empty array passes for an empty object: it is what some
-//! clients' languages make of one.
+//! Reading a schema from its JSON.
 
-mod check;
-
-use std::fmt;
-
-use regex::Regex;
 use serde_json::{Map, Value};
 
-/// A schema, ready to check values.
-pub struct Schema(Box<Node>);
+use super::{BadSchema, Conditional, Dependency, Format, Node, Others, Pattern, Type};
 
-/// A schema that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this JSON schema cannot be read: {0}")]
-pub struct BadSchema(String);
-
-impl Schema {
-    /// Reads a schema.
-    ///
-    /// # Errors
-    /// A keyword that is not known, or not of its type.
-    pub fn new(json: &Value) -> Result<Self, BadSchema> {
-        Ok(Self(Box::new(read(json)?)))
-    }
-
-    /// Checks a value.
-    ///
-    /// # Errors
-    /// What is wrong with the first property that is wrong.
-    pub fn check(&self, value: &Value) -> Result<(), String> {
-        check::check(&self.0, value)
-    }
-}
-
-impl fmt::Debug for Schema {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Schema").finish_non_exhaustive()
-    }
-}
-
-/// One schema of a tree of them.
-#[derive(Default)]
-struct Node {
-    /// Any, if empty.
-    types: Vec<Type>,
-    properties: Vec<(String, Node)>,
-    required: Vec<String>,
-    patterns: Vec<(Regex, Node)>,
-    others: Others,
-    dependencies: Vec<(String, Dependency)>,
-    min_properties: Option<u64>,
-    max_properties: Option<u64>,
-    items: Option<Box<Node>>,
-    min_items: Option<u64>,
-    max_items: Option<u64>,
-    unique_items: bool,
-    min_length: Option<u64>,
-    max_length: Option<u64>,
-    pattern: Option<Regex>,
-    format: Option<Format>,
-    minimum: Option<f64>,
-    maximum: Option<f64>,
-    exclusive_minimum: Option<f64>,
-    exclusive_maximum: Option<f64>,
-    choice: Option<Vec<Value>>,
-    all_of: Vec<Node>,
-    any_of: Vec<Node>,
-    one_of: Vec<Node>,
-    not: Option<Box<Node>>,
-    conditional: Option<Box<Conditional>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Null,
-    Boolean,
-    Integer,
-    Number,
-    String,
-    Array,
-    Object,
-}
-
-/// What becomes of properties that the schema does not name.
-#[derive(Default)]
-enum Others {
-    #[default]
-    Allowed,
-    Forbidden,
-    Checked(Box<Node>),
-}
-
-enum Dependency {
-    Properties(Vec<String>),
-    Schema(Box<Node>),
-}
-
-/// Formats that are checked; the others say what a value is for, and no more.
-enum Format {
-    Ipv4,
-    Ipv6,
-}
-
-struct Conditional {
-    condition: Node,
-    then: Option<Node>,
-    otherwise: Option<Node>,
-}
-
-fn read(json: &Value) -> Result<Node, BadSchema> {
+pub(super) fn read(json: &Value) -> Result<Node, BadSchema> {
     let object = match json {
         Value::Object(object) => object,
         Value::Bool(true) => return Ok(Node::default()),
@@ -143,7 +30,7 @@ fn read_keyword(
         "required" => node.required = texts(value)?,
         "patternProperties" => {
             for (pattern, schema) in named(value)? {
-                node.patterns.push((regex(&pattern)?, schema));
+                node.patterns.push((Pattern::read(&pattern)?, schema));
             }
         }
         "additionalProperties" => {
@@ -162,7 +49,7 @@ fn read_keyword(
         "uniqueItems" => node.unique_items = value == &Value::Bool(true),
         "minLength" => node.min_length = Some(count(value)?),
         "maxLength" => node.max_length = Some(count(value)?),
-        "pattern" => node.pattern = Some(regex(text(value)?)?),
+        "pattern" => node.pattern = Some(Pattern::read(text(value)?)?),
         "format" => {
             node.format = match text(value)? {
                 "ipv4" => Some(Format::Ipv4),
@@ -175,7 +62,8 @@ fn read_keyword(
         "exclusiveMinimum" => node.exclusive_minimum = Some(number(value)?),
         "exclusiveMaximum" => node.exclusive_maximum = Some(number(value)?),
         "enum" => node.choice = Some(list(value)?.clone()),
-        "const" => node.choice = Some(vec![value.clone()]),
+        "const" => node.constant = Some(value.clone()),
+        "default" => node.default = Some(value.clone()),
         "allOf" => node.all_of = schemas(value)?,
         "anyOf" => node.any_of = schemas(value)?,
         "oneOf" => node.one_of = schemas(value)?,
@@ -189,8 +77,8 @@ fn read_keyword(
             }));
         }
         // The branches are read with their condition; the others say something to people.
-        "then" | "else" | "title" | "description" | "default" | "examples" | "encrypt_fields"
-        | "$comment" | "$schema" => {}
+        "then" | "else" | "title" | "description" | "examples" | "encrypt_fields" | "$comment"
+        | "$schema" => {}
         _ => return Err(BadSchema("this keyword is not known".to_owned())),
     }
     Ok(())
@@ -244,10 +132,6 @@ fn texts(value: &Value) -> Result<Vec<String>, BadSchema> {
     items.map(|item| Ok(text(item)?.to_owned())).collect()
 }
 
-fn regex(pattern: &str) -> Result<Regex, BadSchema> {
-    Regex::new(pattern).map_err(|error| BadSchema(error.to_string()))
-}
-
 fn object(value: &Value) -> Result<&Map<String, Value>, BadSchema> {
     value
         .as_object()
@@ -279,6 +163,3 @@ fn number(value: &Value) -> Result<f64, BadSchema> {
 fn bad(why: &str, value: &Value) -> BadSchema {
     BadSchema(format!("{why}, got {value}"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -115,7 +115,7 @@ routes:
     let expected = "\
 outrigger: DIR/apisix.yaml:4:35: routes[0].plugins.ext-plugin-pre-req.conf[0]: property \"value\" is required
 outrigger: DIR/apisix.yaml:5:29: routes[0].plugins.ext-plugin-post-req.runner: there is no runner of this name in config.yaml (ext-plugin.runners); there are: default
-outrigger: DIR/apisix.yaml:6:23: routes[0].plugins.proxy-rewrite.uri: expected a path: a slash, then at most 4095 characters";
+outrigger: DIR/apisix.yaml:6:23: routes[0].plugins.proxy-rewrite.uri: failed to match pattern \"^\\\\/.*\" with \"c\"";
     let (code, _, stderr) = check(CONFIG, routes);
     assert_eq!((code, stderr.as_str()), (1, expected));
 }

@@ -121,7 +121,7 @@ fn check_manager(key: &Key, conf: &Map<String, Value>) -> Result<(), String> {
         schema_of_manager(manager).ok_or_else(|| format!("invalid secret manager: {manager}"))?;
     schema
         .check(&Value::Object(conf.clone()))
-        .map_err(|why| format!("invalid configuration: {why}"))
+        .map_err(|why| format!("invalid configuration: {}", why.in_words()))
 }
 
 /// By the model, which is what requests run on.

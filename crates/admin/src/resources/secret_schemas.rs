@@ -2,15 +2,14 @@
 
 use std::sync::LazyLock;
 
+use outrigger_model::schema::Schema;
 use serde_json::{Value, json};
-
-use crate::schema::Schema;
 
 /// The schema of the settings of a manager; none if there is no such manager.
 pub(super) fn schema_of_manager(manager: &str) -> Option<&'static Schema> {
     static ALL: LazyLock<[(&str, Schema); 3]> = LazyLock::new(|| {
         [("vault", vault()), ("aws", aws()), ("gcp", gcp())].map(|(name, json)| {
-            let schema = Schema::new(&json).expect("schemas of secret managers are tested");
+            let schema = Schema::new(json).expect("schemas of secret managers are tested");
             (name, schema)
         })
     });
@@ -94,7 +93,8 @@ mod tests {
     fn every_manager_has_a_schema_that_says_what_lacks() {
         let said = |manager: &str, conf: Value| {
             let schema = schema_of_manager(manager).unwrap();
-            schema.check(&conf).err().unwrap_or_default()
+            let fault = schema.check(&conf).err();
+            fault.map(|it| it.in_words()).unwrap_or_default()
         };
         let vault = |uri: &str| json!({"uri": uri, "prefix": "p", "token": "t"});
         assert_eq!(said("vault", vault("http://127.0.0.1:8200")), "");

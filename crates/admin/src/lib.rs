@@ -15,6 +15,7 @@ pub mod limits;
 pub mod local;
 pub mod metrics;
 pub mod server;
+pub mod status;
 
 mod answer;
 mod resources;

@@ -10,9 +10,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::Router;
-use axum::extract::Request;
+use arc_swap::ArcSwap;
+pub use axum::Router;
 use axum::extract::connect_info::Connected;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
@@ -23,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+use tower_service::Service;
 
 use crate::answer;
 use crate::limits;
@@ -72,6 +74,10 @@ impl Bound {
             room: Arc::new(Semaphore::new(limits::CONNECTIONS)),
         };
         let (stop, stopped) = oneshot::channel::<()>();
+        let content = Arc::new(ArcSwap::from_pointee(router));
+        let router = Router::new()
+            .fallback(answer_by)
+            .with_state(Arc::clone(&content));
         let router = router.layer(middleware::from_fn(in_time));
         let service = router.into_make_service_with_connect_info::<Peer>();
         let server = axum::serve(listener, service).with_graceful_shutdown(async {
@@ -82,19 +88,60 @@ impl Bound {
             // It ends when it is told to, and has no error to report.
             let _ = server.await;
         });
-        Serving { stop, task }
+        Serving {
+            address: self.address,
+            content,
+            work: Work { stop, task },
+        }
     }
 }
 
 /// A server that runs.
 #[derive(Debug)]
 pub struct Serving {
+    address: SocketAddr,
+    content: Arc<Content>,
+    work: Work,
+}
+
+/// What runs until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Work {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
+/// What requests that begin now are answered by.
+type Content = ArcSwap<Router>;
+
+async fn answer_by(State(content): State<Arc<Content>>, request: Request) -> Response {
+    let mut router = Router::clone(&content.load());
+    match router.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
 impl Serving {
-    /// Something else that runs until it is stopped.
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests that begin from now on with `router`, those of connections that
+    /// are open already included.
+    pub fn replace(&self, router: Router) {
+        self.content.store(Arc::new(router));
+    }
+
+    /// Lets requests under way end, for at most [`limits::STOP`].
+    pub async fn stop(self) {
+        self.work.stop().await;
+    }
+}
+
+impl Work {
+    /// Has this run.
     pub fn of(run: impl Future<Output = ()> + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async {
@@ -107,7 +154,7 @@ impl Serving {
         Self { stop, task }
     }
 
-    /// Lets requests under way end, for at most [`limits::STOP`].
+    /// Lets it end, for at most [`limits::STOP`].
     pub async fn stop(self) {
         drop(self.stop);
         let mut task = self.task;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use outrigger_admin::api::{self, Access, Key, Role};
 use outrigger_admin::control::{Answer, Control};
-use outrigger_admin::server::Bound;
 use outrigger_admin::{Catalogue, PluginInfo, PluginUse};
 use outrigger_config::store::{Inventory, Key as ResourceKey, Store};
 use outrigger_config::{AdminApi, AdminKey, AdminRole, references};
@@ -32,18 +31,6 @@ const KEY_FILE: &str = "admin.key";
 
 /// Random bytes of such a key.
 const KEY_BYTES: usize = 16;
-
-/// Listens where the Admin API is to be.
-pub(crate) fn bind(settings: &AdminApi) -> Result<Bound, Failure> {
-    let address = settings.listen;
-    let failed = |error| {
-        format!(
-            "cannot listen on {address} for the Admin API: {error}; \
-             set deployment.admin.admin_listen, or apisix.enable_admin to false"
-        )
-    };
-    Ok(Bound::bind(address).map_err(failed)?)
-}
 
 /// The Admin API on `store`, for what is configured in `settings`.
 ///

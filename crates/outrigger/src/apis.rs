@@ -1,95 +1,299 @@
-//! The control API and the Admin API: where they listen, and what they serve.
+//! The APIs of the gateway's own (control, Admin, metrics, status): where they listen, and
+//! what they serve. All of that may change while they do.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outrigger_admin::control::{self, Control};
-use outrigger_admin::server::{Bound, Serving};
+use outrigger_admin::server::{Bound, Router, Serving, Work};
+use outrigger_admin::{metrics, status};
 use outrigger_config::store::Store;
-use outrigger_config::{ControlApi, Settings, Source};
+use outrigger_config::{Settings, Source};
+use outrigger_telemetry::metrics::Metrics;
+use tokio::task::JoinSet;
 
 use crate::Failure;
 use crate::admin;
 use crate::local;
 use crate::source::Live;
 
-/// APIs that are listened for; nobody is answered yet.
-pub(crate) struct Apis {
-    control: Option<Bound>,
-    admin: Option<Bound>,
+/// What the APIs tell of and change.
+pub(crate) struct Subject {
+    pub(crate) gateway: Arc<dyn Control>,
+    pub(crate) live: Arc<Live>,
+    /// Without it there is nothing for the Admin API to change.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) metrics: Metrics,
 }
 
+/// The APIs that serve.
+#[derive(Default)]
+pub(crate) struct Apis {
+    servers: Vec<Server>,
+    /// Whoever is on the same machine and may read the store is answered too.
+    local: Option<Work>,
+    /// Those that are no longer wanted and still have requests.
+    leaving: JoinSet<()>,
+}
+
+struct Server {
+    name: Name,
+    /// Where it was asked to listen; its port may be 0.
+    wanted: SocketAddr,
+    serving: Serving,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Control,
+    Admin,
+    Metrics,
+    Status,
+}
+
+/// Where an API is to listen.
+struct Wanted {
+    name: Name,
+    address: SocketAddr,
+    /// Whether somebody asked for this address. Otherwise the gateway does without
+    /// where it cannot be had: a second gateway on one machine is no error.
+    explicit: bool,
+}
+
+/// Addresses that are had for the APIs of some settings. Dropped, nothing has changed.
+pub(crate) struct Reserved(Vec<(Wanted, Place)>);
+
+enum Place {
+    /// The server that is there already listens.
+    Present,
+    New(Bound),
+}
+
+/// What the APIs of some settings serve.
+pub(crate) struct Contents(Vec<(Wanted, Place, Option<Router>)>);
+
 impl Apis {
-    /// Listens where `settings` say.
+    /// Listens where `settings` say and nothing listens yet; nobody is answered there.
     ///
     /// # Errors
     /// An address that was asked for cannot be had.
-    pub(crate) fn bind(settings: &Settings) -> Result<Self, Failure> {
-        Ok(Apis {
-            control: settings.control.map(bind_control).transpose()?.flatten(),
-            admin: settings.admin.as_ref().map(admin::bind).transpose()?,
-        })
+    pub(crate) fn reserve(&self, settings: &Settings) -> Result<Reserved, Failure> {
+        let mut places = Vec::new();
+        for wanted in wanted(settings) {
+            let place = match self.server(&wanted) {
+                Some(_) => Place::Present,
+                None => match Bound::bind(wanted.address) {
+                    Ok(bound) => Place::New(bound),
+                    Err(error) if wanted.explicit => {
+                        return Err(wanted.cannot_listen(&error).into());
+                    }
+                    Err(error) => {
+                        tracing::warn!("{}", wanted.does_without(&error));
+                        continue;
+                    }
+                },
+            };
+            places.push((wanted, place));
+        }
+        Ok(Reserved(places))
     }
 
-    /// Answers, until what is returned is stopped. Without a `store` there is
-    /// nothing for the Admin API to change.
-    ///
-    /// # Errors
-    /// See [`admin::api`].
-    pub(crate) fn serve(
-        self,
-        settings: &Settings,
-        gateway: &Arc<dyn Control>,
-        live: &Arc<Live>,
-        store: Option<Arc<dyn Store>>,
-    ) -> Result<Vec<Serving>, Failure> {
-        let mut serving = Vec::new();
-        if let Some(bound) = self.control {
-            let address = bound.address();
-            let router = control::router(
-                Arc::clone(gateway),
-                Arc::clone(live.catalogue()),
-                Arc::clone(live.seal()),
-                address.ip(),
-            );
-            tracing::info!("control API: http://{address}");
-            serving.push(bound.serve(router));
+    fn server(&self, wanted: &Wanted) -> Option<&Server> {
+        let same = |it: &&Server| it.name == wanted.name && it.wanted == wanted.address;
+        self.servers.iter().find(same)
+    }
+
+    /// Serves these contents, and nothing else any more.
+    pub(crate) fn carry_out(&mut self, contents: Contents, settings: &Settings) {
+        let mut before = std::mem::take(&mut self.servers);
+        for (wanted, place, router) in contents.0 {
+            let serving = match place {
+                Place::New(bound) => {
+                    tracing::info!("{}", wanted.name.announcement(bound.address(), settings));
+                    bound.serve(router.unwrap_or_default())
+                }
+                Place::Present => {
+                    let same = |it: &Server| it.name == wanted.name;
+                    let Some(place) = before.iter().position(same) else {
+                        continue;
+                    };
+                    let server = before.swap_remove(place);
+                    if let Some(router) = router {
+                        server.serving.replace(router);
+                    }
+                    server.serving
+                }
+            };
+            self.servers.push(Server {
+                name: wanted.name,
+                wanted: wanted.address,
+                serving,
+            });
         }
-        if let (Source::Store, Some(store)) = (&settings.source, &store) {
-            let gateway = admin::running(live, Arc::clone(gateway));
-            serving.extend(local::answer(
-                &settings.data_dir,
-                Arc::clone(store),
-                gateway,
-            ));
+        for server in before {
+            // Whoever asked for this may be one of those that it still answers.
+            tracing::info!("{}: off at {}", server.name, server.serving.address());
+            self.leaving.spawn(server.serving.stop());
         }
-        if let (Some(bound), Some(admin), Some(store)) = (self.admin, &settings.admin, store) {
-            let data_dir = &settings.data_dir;
-            let gateway = Arc::clone(gateway);
-            let api = admin::api(admin, data_dir, store, live, gateway)?;
-            tracing::info!("Admin API: http://{}", bound.address());
-            serving.push(bound.serve(api.router()));
+        // Those that have left by now.
+        while self.leaving.try_join_next().is_some() {}
+    }
+
+    /// Answers the gateway's own commands, where there is a store of its own.
+    pub(crate) fn answer_locally(&mut self, settings: &Settings, subject: &Subject) {
+        if let (Source::Store, Some(store)) = (&settings.source, &subject.store) {
+            let gateway = admin::running(&subject.live, Arc::clone(&subject.gateway));
+            self.local = local::answer(&settings.data_dir, Arc::clone(store), gateway);
         }
-        Ok(serving)
+    }
+
+    /// Lets requests under way end.
+    pub(crate) async fn stop(mut self) {
+        if let Some(local) = self.local {
+            self.leaving.spawn(local.stop());
+        }
+        for server in self.servers {
+            self.leaving.spawn(server.serving.stop());
+        }
+        while self.leaving.join_next().await.is_some() {}
     }
 }
 
-/// None where nobody asked for this address and it cannot be had: a second
-/// gateway on one machine is no error.
-fn bind_control(control: ControlApi) -> Result<Option<Bound>, Failure> {
-    let ControlApi { address, explicit } = control;
-    match Bound::bind(address) {
-        Ok(bound) => Ok(Some(bound)),
-        Err(error) if explicit => Err(format!(
-            "cannot listen on {address} for the control API: {error}; \
-             set apisix.control, or apisix.enable_control to false"
-        )
-        .into()),
-        Err(error) => {
-            tracing::warn!(
+impl Reserved {
+    /// What the APIs serve by `settings`; `before` are the settings that those go by
+    /// which serve already.
+    ///
+    /// # Errors
+    /// See [`admin::api`].
+    pub(crate) fn filled(
+        self,
+        settings: &Settings,
+        before: Option<&Settings>,
+        subject: &Subject,
+    ) -> Result<Contents, Failure> {
+        let mut contents = Vec::new();
+        for (wanted, place) in self.0 {
+            let same = match (wanted.name, before, &place) {
+                (Name::Admin, Some(before), Place::Present) => before.admin == settings.admin,
+                (Name::Metrics, Some(before), Place::Present) => before.metrics == settings.metrics,
+                (_, _, Place::Present) => true,
+                (_, _, Place::New(_)) => false,
+            };
+            let router = match same {
+                true => None,
+                false => match subject.router(&wanted, settings)? {
+                    Some(router) => Some(router),
+                    None => continue,
+                },
+            };
+            contents.push((wanted, place, router));
+        }
+        Ok(Contents(contents))
+    }
+}
+
+impl Subject {
+    /// None where there is nothing to serve.
+    fn router(&self, wanted: &Wanted, settings: &Settings) -> Result<Option<Router>, Failure> {
+        let gateway = Arc::clone(&self.gateway);
+        Ok(match wanted.name {
+            Name::Control => {
+                let catalogue = Arc::clone(self.live.catalogue());
+                let seal = Arc::clone(self.live.seal());
+                let local = wanted.address.ip();
+                Some(control::router(gateway, catalogue, seal, local))
+            }
+            Name::Admin => match (&settings.admin, &self.store) {
+                (Some(admin), Some(store)) => {
+                    let (data_dir, store) = (&settings.data_dir, Arc::clone(store));
+                    let api = admin::api(admin, data_dir, store, &self.live, gateway)?;
+                    Some(api.router())
+                }
+                _ => None,
+            },
+            Name::Metrics => settings
+                .metrics
+                .as_ref()
+                .map(|export| metrics::router(&export.path, self.metrics.clone(), gateway)),
+            Name::Status => Some(status::router()),
+        })
+    }
+}
+
+fn wanted(settings: &Settings) -> impl Iterator<Item = Wanted> {
+    let wanted = |name, address, explicit| Wanted {
+        name,
+        address,
+        explicit,
+    };
+    let control = settings.control.as_ref();
+    let admin = settings.admin.as_ref();
+    let metrics = settings.metrics.as_ref();
+    [
+        control.map(|it| wanted(Name::Control, it.address, it.explicit)),
+        admin.map(|it| wanted(Name::Admin, it.listen, true)),
+        metrics.map(|it| wanted(Name::Metrics, it.address, it.explicit)),
+        settings.status.map(|it| wanted(Name::Status, it, true)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+impl Wanted {
+    fn cannot_listen(&self, error: &std::io::Error) -> String {
+        let Wanted { name, address, .. } = self;
+        let (what, instead) = match name {
+            Name::Control => (
+                "the control API",
+                "apisix.control, or apisix.enable_control to false",
+            ),
+            Name::Admin => (
+                "the Admin API",
+                "deployment.admin.admin_listen, or apisix.enable_admin to false",
+            ),
+            Name::Metrics => (
+                "metrics",
+                "plugin_attr.prometheus.export_addr, or enable_export_server to false",
+            ),
+            Name::Status => ("the status", "apisix.status"),
+        };
+        format!("cannot listen on {address} for {what}: {error}; set {instead}")
+    }
+
+    fn does_without(&self, error: &std::io::Error) -> String {
+        let address = self.address;
+        match self.name {
+            Name::Metrics => format!(
+                "metrics are not handed out: cannot listen on {address}: {error}; set \
+                 plugin_attr.prometheus.export_addr.port to have them, or \
+                 enable_export_server to false"
+            ),
+            Name::Control | Name::Admin | Name::Status => format!(
                 "the control API is off: cannot listen on {address}: {error}; \
                  set apisix.control.port to have it, or apisix.enable_control to false"
-            );
-            Ok(None)
+            ),
         }
+    }
+}
+
+impl Name {
+    fn announcement(self, address: SocketAddr, settings: &Settings) -> String {
+        let path = match (self, &settings.metrics) {
+            (Name::Metrics, Some(export)) => &export.path,
+            (Name::Status, _) => status::PATH,
+            _ => "",
+        };
+        format!("{self}: http://{address}{path}")
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Name::Control => "control API",
+            Name::Admin => "Admin API",
+            Name::Metrics => "metrics",
+            Name::Status => "status",
+        })
     }
 }

@@ -14,7 +14,7 @@ use crate::conform;
 #[command(name = "outrigger", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
     /// What the log tells: a level (error, warn, info, debug, trace), or levels
-    /// by module such as "outrigger_host=debug,info" [default: info; of demo: warn].
+    /// by module such as "outrigger_host=debug,info" [default: nginx_config.error_log_level, else info; of demo: warn].
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
 
@@ -31,6 +31,11 @@ impl Cli {
             "info"
         };
         self.log.as_deref().unwrap_or(usual)
+    }
+
+    /// Whether somebody has said here what the log tells.
+    pub(crate) fn says_log(&self) -> bool {
+        self.log.is_some()
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use outrigger_admin::api;
 use outrigger_admin::local::{Client, serve};
-use outrigger_admin::server::Serving;
+use outrigger_admin::server::Work;
 use outrigger_config::store::Store;
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
@@ -27,10 +27,10 @@ pub(crate) fn answer(
     data_dir: &Path,
     store: Arc<dyn Store>,
     gateway: Arc<dyn api::Gateway>,
-) -> Option<Serving> {
+) -> Option<Work> {
     let listener = bind(data_dir).and_then(tokio::net::UnixListener::from_std);
     match listener {
-        Ok(listener) => Some(Serving::of(serve(listener, store, gateway))),
+        Ok(listener) => Some(Work::of(serve(listener, store, gateway))),
         Err(error) => {
             tracing::warn!(
                 "export, import and check will not reach this gateway: cannot listen at {}: {error}",

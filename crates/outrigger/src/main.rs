@@ -13,14 +13,16 @@ mod demo;
 mod demo_runner;
 mod gateway;
 mod local;
-mod observability;
+mod log_level;
 mod offline;
 mod plugins;
+mod proxy_settings;
 mod remote;
 mod run;
 mod runners;
 mod runtime_dir;
 mod source;
+mod traces;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
+use log_level::LogLevels;
 use outrigger_telemetry::log::Style;
 
 /// A request makes some fifteen allocations of all sizes; this allocator takes
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // A runner's lines get their time from the log of whoever runs it.
     let time = !matches!(cli.command, Command::DemoRunner);
-    match log_to_stderr(cli.log(), time).and_then(|()| dispatch(cli.command)) {
+    match log_to_stderr(&cli, time).and_then(|levels| dispatch(cli.command, &levels)) {
         Ok(code) => code,
         Err(error) => {
             complain(&error.to_string());
@@ -51,9 +54,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+fn dispatch(command: Command, levels: &LogLevels) -> Result<ExitCode, Failure> {
     match command {
-        Command::Run { config } => run::run(&config)?,
+        Command::Run { config } => run::run(&config, levels)?,
         Command::Check { config } => return check::check(&config),
         Command::Export(arguments) => carry::export(&arguments)?,
         Command::Import(arguments) => carry::import(&arguments)?,
@@ -73,13 +76,14 @@ fn demo_runner() -> Result<(), Failure> {
     Ok(runtime.block_on(demo_runner::run())?)
 }
 
-fn log_to_stderr(filter: &str, time: bool) -> Result<(), Failure> {
+fn log_to_stderr(cli: &Cli, time: bool) -> Result<LogLevels, Failure> {
     let style = Style {
         colour: std::io::stderr().is_terminal(),
         time,
     };
-    let subscriber = outrigger_telemetry::log::subscriber(filter, style)?;
-    Ok(tracing::subscriber::set_global_default(subscriber)?)
+    let (subscriber, filter) = outrigger_telemetry::log::subscriber(cli.log(), style)?;
+    tracing::subscriber::set_global_default(subscriber)?;
+    Ok(LogLevels::new(filter, cli.says_log()))
 }
 
 #[allow(

@@ -9,8 +9,9 @@ use outrigger_model::Invalid;
 use outrigger_telemetry::metrics::Metrics;
 
 use crate::Failure;
-use crate::gateway::{missing_plugins, mode};
+use crate::gateway::missing_plugins;
 use crate::plugins::Plugins;
+use crate::proxy_settings::mode;
 use crate::runners;
 use crate::source::{self, Live};
 

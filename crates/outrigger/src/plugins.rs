@@ -13,11 +13,16 @@ impl Plugins {
     /// Calls are counted in `metrics`. Of `runners` only the default one is kept:
     /// the others come and go.
     pub(crate) fn new(settings: &Settings, runners: &Runners, metrics: &Metrics) -> Self {
-        let mut external = External::new(runners.without_named(), metrics);
-        if let Some(bytes) = settings.body_memory {
-            external = external.body_memory(usize::try_from(bytes).unwrap_or(usize::MAX));
-        }
-        Plugins(external)
+        let plugins = Plugins(External::new(runners.without_named(), metrics));
+        plugins.reconfigure(settings);
+        plugins
+    }
+
+    /// Puts into effect what all plugins share.
+    pub(crate) fn reconfigure(&self, settings: &Settings) {
+        let bytes = settings.body_memory;
+        let bytes = bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.0.limit_body_memory(bytes);
     }
 
     /// Those that `settings` allow, calling `runners`.

@@ -7,11 +7,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::gateway::Gateway;
+use crate::log_level::LogLevels;
 use crate::remote::Wish;
 use crate::source::env;
 
-pub(crate) fn run(config: &Path) -> Result<(), Failure> {
+pub(crate) fn run(config: &Path, levels: &LogLevels) -> Result<(), Failure> {
     let settings = Settings::load(config, &env)?;
+    levels.set(settings.log_level);
     control_runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let mut gateway = Gateway::start(settings, None).await?;
@@ -19,11 +21,11 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
             tokio::select! {
                 signal = signals.next() => match signal {
                     // What is wrong has been logged.
-                    Signal::Reload => drop(reload(config, &mut gateway).await),
+                    Signal::Reload => drop(reload(config, levels, &mut gateway).await),
                     Signal::Reopen => gateway.reopen_logs(),
                     Signal::Stop => break,
                 },
-                wish = gateway.wish() => grant(wish, config, &mut gateway).await,
+                wish = gateway.wish() => grant(wish, config, levels, &mut gateway).await,
             }
         }
         gateway.stop().await;
@@ -31,16 +33,20 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
     })
 }
 
-async fn reload(config: &Path, gateway: &mut Gateway) -> Result<(), Failure> {
+async fn reload(config: &Path, levels: &LogLevels, gateway: &mut Gateway) -> Result<(), Failure> {
     let reloaded = match Settings::load(config, &env) {
-        Ok(settings) => gateway.reload(settings).await,
+        Ok(settings) => {
+            let level = settings.log_level;
+            let reloaded = gateway.reload(settings).await;
+            reloaded.inspect(|()| levels.set(level))
+        }
         Err(report) => Err(report.into()),
     };
     reloaded.inspect_err(|error| tracing::error!("{error}; nothing was reloaded"))
 }
 
 /// Does what was wished. Whoever has gone meanwhile gets no answer.
-async fn grant(wish: Wish, config: &Path, gateway: &mut Gateway) {
+async fn grant(wish: Wish, config: &Path, levels: &LogLevels, gateway: &mut Gateway) {
     match wish {
         Wish::Runners(reply) => drop(reply.send(gateway.fleet().list())),
         Wish::Command {
@@ -49,7 +55,7 @@ async fn grant(wish: Wish, config: &Path, gateway: &mut Gateway) {
             reply,
         } => drop(reply.send(gateway.fleet().command(&runner, command))),
         Wish::Reload(reply) => {
-            let reloaded = reload(config, gateway).await;
+            let reloaded = reload(config, levels, gateway).await;
             drop(reply.send(reloaded.map_err(|error| error.to_string())));
         }
     }

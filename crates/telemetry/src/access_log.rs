@@ -141,6 +141,13 @@ impl AccessLog {
         let _ = self.queue.sender.try_send(Message::Wake);
     }
 
+    /// Lets it end by itself, once nobody has a way to it any more and what came is
+    /// written.
+    #[must_use]
+    pub fn leave(self) -> Leaving {
+        Leaving(self.thread)
+    }
+
     /// Writes what is in the queue, for at most `limit`.
     pub fn close(self, limit: Duration) {
         let until = Instant::now() + limit;
@@ -149,6 +156,26 @@ impl AccessLog {
         // must not keep the gateway from ending.
         while !self.thread.is_finished() && Instant::now() < until {
             told = told || self.queue.sender.try_send(Message::Close).is_ok();
+            std::thread::sleep(CLOSE_POLL);
+        }
+    }
+}
+
+/// A log that ends when the last way to it is gone.
+#[derive(Debug)]
+pub struct Leaving(JoinHandle<()>);
+
+impl Leaving {
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// Waits until it has ended, for at most `limit`.
+    pub fn wait(self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while !self.0.is_finished() && Instant::now() < until {
             std::thread::sleep(CLOSE_POLL);
         }
     }

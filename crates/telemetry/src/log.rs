@@ -3,7 +3,8 @@
 use std::io;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// A filter that does not parse.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +25,24 @@ pub struct Style {
     pub time: bool,
 }
 
+/// The filter of a [`subscriber`], to be changed.
+#[derive(Debug)]
+pub struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    /// Lets through what `filter` says from now on.
+    ///
+    /// # Errors
+    /// [`BadFilter`] where it does not parse; nothing has changed.
+    pub fn set(&self, filter: &str) -> Result<(), BadFilter> {
+        // That fails only when the subscriber is gone, and then nobody is there to care.
+        let _ = self.0.reload(parse(filter)?);
+        Ok(())
+    }
+}
+
 /// A subscriber that writes lines of time, level, message and fields to
-/// standard error.
+/// standard error, and the way to change its filter.
 ///
 /// `filter` is a level, or levels by module as `tracing` takes them.
 ///
@@ -34,20 +51,25 @@ pub struct Style {
 pub fn subscriber(
     filter: &str,
     style: Style,
-) -> Result<Box<dyn Subscriber + Send + Sync>, BadFilter> {
-    let parsed = EnvFilter::try_new(filter).map_err(|source| BadFilter {
-        filter: filter.to_owned(),
-        source,
-    })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
+) -> Result<(Box<dyn Subscriber + Send + Sync>, Filter), BadFilter> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(style.colour)
         .with_writer(io::stderr);
-    Ok(if style.time {
-        Box::new(lines.finish())
+    let lines = if style.time {
+        lines.boxed()
     } else {
-        Box::new(lines.without_time().finish())
+        lines.without_time().boxed()
+    };
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    Ok((Box::new(subscriber), Filter(handle)))
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, BadFilter> {
+    EnvFilter::try_new(filter).map_err(|source| BadFilter {
+        filter: filter.to_owned(),
+        source,
     })
 }
 
@@ -67,5 +89,24 @@ mod tests {
             "{error}"
         );
         assert!(subscriber("outrigger_host=debug,info", style).is_ok());
+    }
+
+    #[test]
+    fn the_filter_can_be_changed() {
+        let style = Style {
+            colour: false,
+            time: false,
+        };
+        let (subscriber, filter) = subscriber("warn", style).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(!tracing::enabled!(tracing::Level::INFO));
+            filter.set("info").unwrap();
+            assert!(tracing::enabled!(tracing::Level::INFO));
+            assert!(filter.set("=,").is_err());
+            assert!(
+                tracing::enabled!(tracing::Level::INFO),
+                "nothing has changed"
+            );
+        });
     }
 }

@@ -8,7 +8,7 @@ use outrigger_model::read::{At, Object};
 use outrigger_model::{Cidr, Trust};
 
 use super::foreign::{self, Notes};
-use super::{ControlApi, DataEncryption, Router, control, listen, trust};
+use super::{ControlApi, DataEncryption, Router, control, listen, status, trust};
 
 /// What the section says.
 pub(super) struct Apisix {
@@ -18,6 +18,7 @@ pub(super) struct Apisix {
     /// Whether there is an Admin API, where there can be one.
     pub(super) admin: bool,
     pub(super) control: Option<ControlApi>,
+    pub(super) status: Option<SocketAddr>,
     pub(super) show_upstream_status: bool,
     pub(super) server_tokens: bool,
     pub(super) upstream_trust: Trust,
@@ -35,6 +36,7 @@ pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix
             .unwrap_or_default(),
         admin: flag("enable_admin", true),
         control: control::read(section),
+        status: status::read(section),
         show_upstream_status: flag("show_upstream_status_in_response_header", false),
         server_tokens: flag("enable_server_tokens", true),
         upstream_trust: read_ssl(section, folder),

@@ -121,7 +121,6 @@ pub(super) const PROMETHEUS: Table = &[
 
 /// In `apisix`.
 pub(super) const APISIX: Table = &[
-    ("status", NoEffect(NOT_YET)),
     ("enable_reuseport", Nginx),
     (
         "enable_http2",
@@ -226,10 +225,6 @@ pub(super) const NGINX: Table = &[
         NoEffect("the gateway keeps the user that it is started as"),
     ),
     ("error_log", NoEffect("the log goes to standard error")),
-    (
-        "error_log_level",
-        NoEffect("the level of the log is set on the command line"),
-    ),
     ("enable_cpu_affinity", Nginx),
     ("worker_rlimit_nofile", Nginx),
     ("max_pending_timers", Nginx),

@@ -17,6 +17,8 @@ mod nginx;
 mod outrigger;
 mod prometheus;
 mod real_ip;
+mod status;
+mod successor;
 mod tracing;
 mod trust;
 mod units;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub admin: Option<AdminApi>,
     /// Where the control API listens; none if it is off.
     pub control: Option<ControlApi>,
+    /// Where it is told that the gateway serves; none if nowhere.
+    pub status: Option<SocketAddr>,
     /// Where metrics are handed out; none if they are not.
     pub metrics: Option<MetricsExport>,
     /// Which requests are traced; none if tracing is off.
@@ -86,6 +90,9 @@ pub struct Settings {
     pub real_ip: Option<RealIp>,
     /// Where requests are logged; none for nowhere.
     pub access_log: Option<AccessLog>,
+    /// What the gateway's own log tells, where the command line says nothing; none
+    /// where nobody does.
+    pub log_level: Option<LogLevel>,
     /// How long requests have to end when the gateway stops.
     pub shutdown_timeout: Duration,
     /// The runners of external plugins.
@@ -119,6 +126,20 @@ pub enum Source {
         /// How it is written.
         format: Format,
     },
+}
+
+/// What the log tells; `nginx_config.error_log_level`. nginx's further levels are those
+/// next to them: `notice` is [`LogLevel::Info`], `crit` and above [`LogLevel::Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Errors.
+    Error,
+    /// Warnings too.
+    Warn,
+    /// What happens, too.
+    Info,
+    /// All that may help to find a fault.
+    Debug,
 }
 
 /// How routes are looked for; `apisix.router.http`.
@@ -211,6 +232,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         router: apisix.router,
         trusted_addresses: apisix.trusted_addresses,
         control: apisix.control,
+        status: apisix.status,
         metrics,
         tracing: own.tracing,
         show_upstream_status: apisix.show_upstream_status,
@@ -219,6 +241,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         upstream_sni: nginx.upstream_sni,
         client: nginx.client,
         access_log: nginx.access_log,
+        log_level: nginx.log_level,
         real_ip: nginx.real_ip,
         shutdown_timeout: nginx.shutdown_timeout,
         ext_plugin,

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use outrigger_model::read::{At, Object};
 
-use super::ClientLimits;
 use super::access_log::{self, AccessLog};
 use super::ext_plugin::{EnvRule, read_envs};
 use super::foreign::{self, Notes};
 use super::outrigger::read_workers;
 use super::real_ip::{self, RealIp};
 use super::units;
+use super::{ClientLimits, LogLevel};
 
 /// What the section says.
 pub(super) struct Nginx {
     pub(super) client: ClientLimits,
     pub(super) access_log: Option<AccessLog>,
     pub(super) real_ip: Option<RealIp>,
+    pub(super) log_level: Option<LogLevel>,
     pub(super) upstream_sni: bool,
     pub(super) shutdown_timeout: Duration,
     pub(super) workers: Option<NonZeroUsize>,
@@ -53,6 +54,7 @@ pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Nginx 
         client,
         access_log,
         real_ip,
+        log_level: section.read("error_log_level", read_level),
         upstream_sni,
         shutdown_timeout: section
             .read("worker_shutdown_timeout", units::time)
@@ -72,6 +74,18 @@ pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Nginx 
     }
     foreign::sort_out(section, foreign::NGINX, notes);
     nginx
+}
+
+fn read_level(at: &At<'_>) -> Option<LogLevel> {
+    const LEVELS: [&str; 8] = [
+        "debug", "info", "notice", "warn", "error", "crit", "alert", "emerg",
+    ];
+    Some(match at.one_of(&LEVELS)? {
+        "debug" => LogLevel::Debug,
+        "info" | "notice" => LogLevel::Info,
+        "warn" => LogLevel::Warn,
+        _ => LogLevel::Error,
+    })
 }
 
 /// APISIX's example has snippets that are nothing but comments.

@@ -14,7 +14,7 @@ pub struct BodyMemory(Arc<Counter>);
 
 #[derive(Debug)]
 struct Counter {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
 }
 
@@ -23,7 +23,7 @@ impl BodyMemory {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         BodyMemory(Arc::new(Counter {
-            limit,
+            limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
         }))
     }
@@ -31,7 +31,13 @@ impl BodyMemory {
     /// The most there may be, in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
-        self.0.limit
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
+    /// From now on so many bytes in all. What is held beyond that stays until it is let
+    /// go; a body that is being read goes on by the limit that it began with.
+    pub fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::Relaxed);
     }
 
     /// How many bytes are held now.
@@ -54,13 +60,13 @@ impl BodyMemory {
 
     /// A share of nothing, that can grow.
     pub(super) fn share(&self) -> Share {
-        self.share_below(self.0.limit)
+        self.share_below(self.limit())
     }
 
     /// One that grows only while half of the memory is free: for what is
     /// useful but must not keep others from working.
     pub(super) fn spare_share(&self) -> Share {
-        self.share_below(self.0.limit / 2)
+        self.share_below(self.limit() / 2)
     }
 
     fn share_below(&self, most: usize) -> Share {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use outrigger_config::{Document, Format, Report, Watch};
 use outrigger_engine::plugin::Registry;
+use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Resources;
 use tokio::sync::mpsc;
@@ -51,9 +52,9 @@ impl FileSource {
         loop {
             tokio::select! {
                 change = self.watch.next() => self.change(change),
-                Some(Rebuild { registry, reply }) = wishes.recv() => {
+                Some(Rebuild { registry, mode, reply }) = wishes.recv() => {
                     // Whoever has gone meanwhile gets no answer.
-                    drop(reply.send(self.rebuild(registry)));
+                    drop(reply.send(self.rebuild(registry, mode)));
                 }
             }
         }
@@ -85,8 +86,8 @@ impl FileSource {
 
     /// Goes over to other plugins: with what the file says now, or if that does
     /// not hold with what was in effect before.
-    fn rebuild(&mut self, registry: Registry) -> Result<(), String> {
-        let plugins = Live::prepare(registry).map_err(|error| error.to_string())?;
+    fn rebuild(&mut self, registry: Registry, mode: Mode) -> Result<(), String> {
+        let plugins = Live::prepare(registry, mode).map_err(|error| error.to_string())?;
         // Somebody may have changed the file together with the plugins.
         let mut is_new = false;
         match self.watch.look_now() {

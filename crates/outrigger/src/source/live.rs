@@ -25,7 +25,7 @@ pub(crate) struct Live {
     catalogue: Arc<ArcSwap<Catalogue>>,
     /// Seals secrets that leave the gateway.
     seal: Arc<Seal>,
-    mode: Mode,
+    mode: ArcSwap<Mode>,
     metrics: Metrics,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// What the snapshot was compiled from, as it was written.
@@ -47,9 +47,10 @@ struct Trial {
     compiled: Compiled,
 }
 
-/// Plugins, ready to be used.
+/// Plugins, ready to be used, and how routes are to be looked for.
 pub(crate) struct Adoptable {
     registry: Arc<Registry>,
+    mode: Mode,
     catalogue: Arc<Catalogue>,
 }
 
@@ -66,13 +67,14 @@ impl Live {
     ) -> Result<Arc<Self>, Failure> {
         let Adoptable {
             registry,
+            mode,
             catalogue,
-        } = Self::prepare(registry)?;
+        } = Self::prepare(registry, mode)?;
         Ok(Arc::new(Live {
             registry: ArcSwap::new(registry),
             catalogue: Arc::new(ArcSwap::new(catalogue)),
             seal: Arc::new(seal),
-            mode,
+            mode: ArcSwap::from_pointee(mode),
             metrics: metrics.clone(),
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty())),
             resources: watch::Sender::default(),
@@ -86,21 +88,23 @@ impl Live {
     ///
     /// # Errors
     /// As [`Live::new`].
-    pub(crate) fn prepare(registry: Registry) -> Result<Adoptable, Failure> {
+    pub(crate) fn prepare(registry: Registry, mode: Mode) -> Result<Adoptable, Failure> {
         // Only the proxy can say whether a certificate can be used.
         let registry = registry.checking_identities(outrigger_proxy::check_identity);
         let registry = Arc::new(registry);
         Ok(Adoptable {
             catalogue: admin::catalogue(&registry)?,
             registry,
+            mode,
         })
     }
 
-    /// From now on these are the plugins.
+    /// From now on these are the plugins, and routes are looked for like this.
     pub(crate) fn adopt(&self, plugins: Adoptable) {
         // It was compiled for other plugins.
         *lock(&self.trial) = None;
         self.registry.store(plugins.registry);
+        self.mode.store(Arc::new(plugins.mode));
         self.catalogue.store(plugins.catalogue);
     }
 
@@ -138,7 +142,8 @@ impl Live {
     ) -> Result<Snapshot, Vec<Invalid>> {
         let present = self.registry.load();
         let registry = plugins.map_or(&**present, |plugins| &plugins.registry);
-        Snapshot::compile(resources, registry, self.mode, &self.snapshot.load())
+        let mode = plugins.map_or(**self.mode.load(), |plugins| plugins.mode);
+        Snapshot::compile(resources, registry, mode, &self.snapshot.load())
     }
 
     /// From now on requests run on this. Returns the number of routes.

@@ -11,6 +11,7 @@ use outrigger_config::Settings;
 use outrigger_config::Source as SourceSettings;
 use outrigger_config::store::{Embedded, Seal, Store};
 use outrigger_engine::plugin::Registry;
+use outrigger_engine::router::Mode;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Failure;
@@ -60,10 +61,12 @@ impl Source {
     }
 }
 
-/// A wish that what is there runs on these plugins from now on. Answered with
+/// A wish that what is there runs on these plugins, with routes looked for like this,
+/// from now on. Answered with
 /// what stands against it; then nothing has changed.
 pub(crate) struct Rebuild {
     pub(crate) registry: Registry,
+    pub(crate) mode: Mode,
     pub(crate) reply: oneshot::Sender<Result<(), String>>,
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use outrigger_config::store::{Inventory, Key, Store};
 use outrigger_engine::plugin::Registry;
+use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Invalid;
 use tokio::sync::mpsc;
@@ -49,9 +50,9 @@ impl StoreSource {
                     seen = inventory.revision();
                     self.change(inventory);
                 }
-                Some(Rebuild { registry, reply }) = wishes.recv() => {
+                Some(Rebuild { registry, mode, reply }) = wishes.recv() => {
                     // Whoever has gone meanwhile gets no answer.
-                    drop(reply.send(self.rebuild(registry)));
+                    drop(reply.send(self.rebuild(registry, mode)));
                 }
             }
         }
@@ -82,8 +83,8 @@ impl StoreSource {
     }
 
     /// Goes over to other plugins, unless a resource that holds now would not.
-    fn rebuild(&self, registry: Registry) -> Result<(), String> {
-        let plugins = Live::prepare(registry).map_err(|error| error.to_string())?;
+    fn rebuild(&self, registry: Registry, mode: Mode) -> Result<(), String> {
+        let plugins = Live::prepare(registry, mode).map_err(|error| error.to_string())?;
         let inventory = self.live.resources();
         let compiled = compile(&self.live, &inventory, Some(&plugins));
         let compiled = compiled.map_err(|error| error.to_string())?;

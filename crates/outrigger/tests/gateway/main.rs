@@ -40,6 +40,7 @@ mod runner_output;
 mod runner_process;
 mod runners;
 mod secrets;
+mod settings_reload;
 mod stopping;
 mod support;
 mod tls_upstreams;

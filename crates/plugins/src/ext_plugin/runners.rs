@@ -85,12 +85,9 @@ impl External {
         }
     }
 
-    /// How many bytes of bodies may be in memory at once, over all requests.
-    #[must_use]
-    pub fn body_memory(self, bytes: usize) -> Self {
-        External {
-            body_memory: BodyMemory::new(bytes),
-            ..self
-        }
+    /// How many bytes of bodies may be in memory at once from now on, over all
+    /// requests; none for [`BODY_MEMORY`].
+    pub fn limit_body_memory(&self, bytes: Option<usize>) {
+        self.body_memory.set_limit(bytes.unwrap_or(BODY_MEMORY));
     }
 }

@@ -94,3 +94,17 @@ fn nobody_waits_for_a_slow_file() {
         "it was said"
     );
 }
+
+#[test]
+fn a_log_that_leaves_writes_what_comes_until_the_last_way_to_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = AccessLog::open(Destination::of_path(&path)).unwrap();
+    let queue = log.queue();
+    let leaving = log.leave();
+    assert!(!leaving.has_left());
+    queue.push(b"late\n".to_vec(), 1);
+    drop(queue);
+    leaving.wait(Duration::from_secs(60));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "late\n");
+}

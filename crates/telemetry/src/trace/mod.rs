@@ -90,6 +90,12 @@ impl Tracer {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether nothing is traced by any clone of it any more.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// The tracer of one worker.
     #[must_use]
     pub fn for_worker(&self) -> Rc<WorkerTracer> {

@@ -127,8 +127,8 @@ mod tests {
             waiting,
             [
                 "deployment.role (from a store to /etc/o/apisix.yaml)",
-                "outrigger.workers (from one for each core to 3)",
                 "apisix.data_encryption",
+                "outrigger.workers (from one for each core to 3)",
                 "outrigger.data_dir (from /etc/o/data to /etc/o/d)",
                 "outrigger.runtime_dir (from none to /r)",
             ]

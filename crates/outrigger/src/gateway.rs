@@ -33,6 +33,17 @@ struct Wishes {
     _outbox: mpsc::Sender<Wish>,
 }
 
+impl Wishes {
+    fn new() -> (mpsc::Sender<Wish>, Self) {
+        let (outbox, inbox) = mpsc::channel(WISHES);
+        let wishes = Wishes {
+            inbox,
+            _outbox: outbox.clone(),
+        };
+        (outbox, wishes)
+    }
+}
+
 /// A gateway that serves.
 pub(crate) struct Gateway {
     proxy: proxy::Running,
@@ -99,9 +110,9 @@ impl Gateway {
         let proxy = bound.start(live.snapshot())?;
         traces.carry_out(tracing, &settings);
         access_logs.carry_out(access_log, settings.access_log.as_ref());
-        let (outbox, inbox) = mpsc::channel(WISHES);
+        let (outbox, wishes) = Wishes::new();
         let subject = Subject {
-            gateway: Arc::new(Remote::new(outbox.clone(), Arc::clone(&live))),
+            gateway: Arc::new(Remote::new(outbox, Arc::clone(&live))),
             store: source.store(),
             live,
             metrics,
@@ -109,10 +120,6 @@ impl Gateway {
         let contents = reserved.filled(&settings, None, &subject)?;
         apis.carry_out(contents, &settings);
         apis.answer_locally(&settings, &subject);
-        let wishes = Wishes {
-            inbox,
-            _outbox: outbox,
-        };
         let (rebuilds, wished) = mpsc::channel(1);
         let follower = tokio::spawn(source.follow(wished));
         for address in proxy.addresses() {

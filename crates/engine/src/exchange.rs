@@ -161,6 +161,8 @@ pub struct Exchange {
     /// Header fields to send on, hop-by-hop fields taken out; `Host` is what
     /// the client sent or a plugin set.
     pub headers: HeaderMap,
+    /// The protocol that the client wants to leave HTTP for.
+    pub upgrade: Option<HeaderValue>,
     /// Body to send on.
     pub body: Body,
     /// A copy of the body, made while it is sent on, where a plugin wants one.
@@ -227,7 +229,7 @@ impl Exchange {
         } = head;
         let Checked { host, target } = checked;
         let remote = client.real_ip.as_ref().and_then(|it| it.find(&headers));
-        crate::headers::strip_hop_by_hop(&mut headers);
+        let upgrade = crate::headers::strip_hop_by_hop(&mut headers);
         forwarded::receive(&mut headers, &client, &host);
         Exchange {
             client,
@@ -238,6 +240,8 @@ impl Exchange {
             version,
             target,
             headers,
+            // Before HTTP/1.1 it meant nothing.
+            upgrade: upgrade.filter(|_| version == Version::HTTP_11),
             body,
             kept_body: None,
             context: Context::default(),

@@ -64,14 +64,21 @@ pub fn is_framing(name: &HeaderName) -> bool {
 /// anew by whoever sends the message on.
 ///
 /// `Trailer` stays: it describes the message, and trailers are forwarded.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+///
+/// Returns the `Upgrade` field where `Connection` names it, as it has to: the
+/// sender's wish, or consent, to leave HTTP.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
     // Most messages have hardly any of these: looking at each name that is
     // there costs less than looking up each that may be.
     let mut present = [false; HOP_BY_HOP.len()];
     for at in headers.keys().filter_map(hop_by_hop) {
         present[at] = true;
     }
+    let mut upgrade = None;
     if present[CONNECTION_AT] {
+        if present[UPGRADE_AT] && wants_upgrade(headers) {
+            upgrade = headers.get(header::UPGRADE).cloned();
+        }
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
             .iter()
@@ -92,6 +99,13 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+    upgrade
+}
+
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONNECTION).iter();
+    let mut tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// Hop-by-hop whether `Connection` names them or not.
@@ -105,6 +119,7 @@ static HOP_BY_HOP: [HeaderName; 6] = [
 ];
 
 const CONNECTION_AT: usize = 0;
+const UPGRADE_AT: usize = 3;
 
 /// Where a name stands in [`HOP_BY_HOP`].
 fn hop_by_hop(name: &HeaderName) -> Option<usize> {
@@ -112,7 +127,7 @@ fn hop_by_hop(name: &HeaderName) -> Option<usize> {
         header::CONNECTION => Some(CONNECTION_AT),
         header::TE => Some(1),
         header::TRANSFER_ENCODING => Some(2),
-        header::UPGRADE => Some(3),
+        header::UPGRADE => Some(UPGRADE_AT),
         _ => match name.as_str() {
             "keep-alive" => Some(4),
             "proxy-connection" => Some(5),
@@ -203,5 +218,25 @@ mod tests {
             assert!(is_framing(&HeaderName::from_static(name)), "{name}");
         }
         assert!(!is_framing(&HeaderName::from_static("content-type")));
+    }
+
+    #[test]
+    fn an_upgrade_is_one_only_if_the_connection_says_so() {
+        let asked = |fields: &[(&'static str, &'static str)]| {
+            let mut headers = map(fields);
+            let upgrade = strip_hop_by_hop(&mut headers);
+            assert!(headers.is_empty());
+            upgrade
+        };
+        let upgrade = ("upgrade", "websocket");
+        let websocket = Some(HeaderValue::from_static("websocket"));
+        assert_eq!(asked(&[upgrade, ("connection", "Upgrade")]), websocket);
+        assert_eq!(
+            asked(&[("connection", "keep-alive, UPGRADE"), upgrade]),
+            websocket
+        );
+        assert_eq!(asked(&[upgrade]), None);
+        assert_eq!(asked(&[upgrade, ("connection", "close")]), None);
+        assert_eq!(asked(&[("connection", "upgrade")]), None);
     }
 }

@@ -28,3 +28,11 @@ pub const CONTEXT_BYTES: usize = 16 << 10;
 
 /// Bytes of a host name; longer ones are looked up too, with more effort.
 pub(crate) const HOST_LEN: usize = 255;
+
+/// Points on the ring of a consistent hash for each unit of a node's weight
+/// (that of nginx and APISIX).
+pub const RING_POINTS_PER_WEIGHT: u64 = 160;
+
+/// Points on such a ring at most, which takes 8 bytes for each; weights that ask
+/// for more count in proportion.
+pub const RING_POINTS: u64 = 160 * 4096;

@@ -22,7 +22,7 @@ use outrigger_telemetry::metrics::{Metrics, RequestLabels, Requests};
 use crate::chain::{Built, Chain};
 use crate::consumer::Consumers;
 use crate::exchange::Exchange;
-use crate::plugin::{Mark, Registry};
+use crate::plugin::{Mark, Owner, Registry};
 use crate::router::{Captured, Mode, Wanted};
 use crate::upstream::Upstream;
 use crate::vars;
@@ -49,6 +49,8 @@ pub struct Route {
     pub upstream: Option<Arc<Upstream>>,
     /// How long the upstream may take.
     pub timeout: Timeout,
+    /// Whether a client may leave HTTP for a websocket.
+    pub websocket: bool,
     /// Where its requests are counted, if a plugin does.
     pub requests: Requests,
     /// Its own plugins.
@@ -156,6 +158,19 @@ impl Snapshot {
     #[must_use]
     pub fn unrouted(&self) -> &Requests {
         &self.unrouted
+    }
+
+    /// The upstreams whose nodes' health is looked after, with the resources that
+    /// they are, or stand in: upstreams, services, then routes.
+    #[must_use]
+    pub fn checked_upstreams(&self) -> Vec<(Owner, Arc<Upstream>)> {
+        let own = self
+            .shared
+            .own_upstreams()
+            .chain(self.routes.own_upstreams());
+        own.filter(|(_, upstream)| upstream.checks().is_some())
+            .map(|((kind, id), upstream)| (compiler::owner(kind, id), Arc::clone(upstream)))
+            .collect()
     }
 
     /// How many routes serve.

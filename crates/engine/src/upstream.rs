@@ -1,47 +1,37 @@
 //! Upstreams: their nodes and the choice among them.
 //!
-//! The choice is shared by all workers and needs one atomic counter; it is a
-//! weighted round robin that is exact over each cycle and spreads a node's
-//! turns evenly.
+//! The choice is shared by all workers and takes no lock: turns are one
+//! counter, and what is known of a node (its health, how busy it is, how fast)
+//! is a few atomics. All of that outlives the configuration: an upstream that is
+//! compiled anew takes it over from the one before, node by node.
 
-use std::fmt;
-use std::net::SocketAddr;
+mod choice;
+mod hash_key;
+pub mod health;
+mod load;
+mod node;
+mod ring;
+mod turns;
+
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use outrigger_model as model;
-use outrigger_model::{Timeout, UpstreamTls};
+use outrigger_model::{Balancing, Checks, Timeout, UpstreamTls};
 
-/// Where a node listens.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Address {
-    /// An address that needs no look-up.
-    Socket(SocketAddr),
-    /// A name to be looked up when a connection is made.
-    Name(Arc<str>, u16),
-}
+use crate::exchange::Exchange;
+use hash_key::HashKey;
+use health::{Condition, Report};
+use ring::Ring;
+use turns::Turns;
 
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Socket(address) => write!(f, "{address}"),
-            Address::Name(name, port) => write!(f, "{name}:{port}"),
-        }
-    }
-}
-
-/// A server of an upstream.
-#[derive(Debug)]
-pub struct Node {
-    /// Where it listens.
-    pub address: Address,
-    /// Its name and port as a `Host` field (`pass_host: node`).
-    pub host_field: HeaderValue,
-    weight: u64,
-    priority: i64,
-}
+pub use choice::Choice;
+pub use load::Busy;
+pub use node::{Address, Node};
 
 /// Which `Host` field an upstream gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +61,14 @@ pub struct Upstream {
     /// Nodes of higher priority first.
     nodes: Vec<Node>,
     groups: Vec<Group>,
-    turn: AtomicU64,
+    /// The same in every configuration that has this upstream.
+    turn: Arc<AtomicU64>,
+    hash_key: Option<HashKey>,
+    /// Whether how busy nodes are counts.
+    counts_load: bool,
+    /// Whether it has no more than one node, whatever its weight.
+    is_lone: bool,
+    checks: Option<Arc<Checks>>,
     /// How long connecting, sending and reading may take.
     pub timeout: Timeout,
     /// Which `Host` field to send.
@@ -80,19 +77,25 @@ pub struct Upstream {
     pub keepalive: Keepalive,
     /// How TLS is spoken; none where it is not.
     pub tls: Option<UpstreamTls>,
-    /// How many further nodes may be asked after the first.
+    /// How often a request is sent again that has failed.
     pub retries: usize,
-    /// How long after the start of the request another node may be asked.
+    /// How long after it was sent first it is sent again.
     pub retry_timeout: Option<Duration>,
 }
 
-/// Nodes of one priority. Invariant: `ends` are the running sums of weights,
-/// all above 0, and `step` has no divisor in common with the last of them.
+/// Nodes of one priority, and what it takes to choose among them.
 #[derive(Debug)]
 struct Group {
-    first: usize,
-    ends: Vec<u64>,
-    step: u64,
+    nodes: Range<usize>,
+    spread: Spread,
+}
+
+#[derive(Debug)]
+enum Spread {
+    Turns(Turns),
+    Ring(Ring),
+    LeastConnections,
+    Ewma,
 }
 
 impl Upstream {
@@ -106,11 +109,8 @@ impl Upstream {
         }
         nodes.retain(|node| node.weight > 0);
         nodes.sort_by_key(|node| std::cmp::Reverse(node.priority));
-        let groups = groups(&nodes);
-        let others = nodes.len().saturating_sub(1);
-        let retries = upstream
-            .retries
-            .map_or(others, |n| (n as usize).min(others));
+        let groups = groups(&nodes, &upstream.balancing);
+        let others = upstream.nodes.len().saturating_sub(1);
         let pass_host = match &upstream.pass_host {
             model::PassHost::Pass => PassHost::Pass,
             model::PassHost::Node => PassHost::Node,
@@ -121,7 +121,17 @@ impl Upstream {
         Upstream {
             nodes,
             groups,
-            turn: AtomicU64::new(0),
+            turn: Arc::default(),
+            hash_key: match &upstream.balancing {
+                Balancing::ConsistentHash(hash_on) => Some(HashKey::new(hash_on)),
+                _ => None,
+            },
+            counts_load: matches!(
+                upstream.balancing,
+                Balancing::LeastConnections | Balancing::Ewma
+            ),
+            is_lone: upstream.nodes.len() == 1,
+            checks: upstream.checks.clone().map(Arc::new),
             timeout: upstream.timeout,
             pass_host,
             keepalive: Keepalive {
@@ -133,37 +143,72 @@ impl Upstream {
                 model::Scheme::Http => None,
                 model::Scheme::Https => Some(upstream.tls.clone()),
             },
-            retries,
-            retry_timeout: upstream.retry_timeout,
+            retries: upstream.retries.map_or(others, |retries| retries as usize),
+            retry_timeout: upstream.retry_timeout.filter(|limit| !limit.is_zero()),
         }
     }
 
-    /// The node whose turn it is; `None` where there are no nodes.
+    /// Compiles what `previous` has become: turns go on, and what is known of
+    /// nodes that are still there stays known. Their health does as long as it is
+    /// looked after in the same way.
     #[must_use]
-    pub fn pick(&self) -> Option<(usize, &Node)> {
-        let group = self.groups.first()?;
-        let at = if let [_] = group.ends[..] {
-            group.first
-        } else {
-            group.pick(self.turn.fetch_add(1, Ordering::Relaxed))
-        };
-        Some((at, &self.nodes[at]))
+    pub fn following(upstream: &model::Upstream, previous: &Upstream) -> Self {
+        let mut next = Self::new(upstream);
+        next.turn = Arc::clone(&previous.turn);
+        let same_checks = next.checks == previous.checks;
+        let before = previous.nodes.iter().map(|node| (&node.address, node));
+        let before: HashMap<_, _> = before.collect();
+        for node in &mut next.nodes {
+            if let Some(same) = before.get(&node.address) {
+                node.load = Arc::clone(&same.load);
+                if same_checks {
+                    node.health = Arc::clone(&same.health);
+                }
+            }
+        }
+        next
     }
 
-    /// A node to ask after those of `tried` have failed: the next of the same
-    /// priority, then one of a lower.
+    /// The nodes to send a request to.
     #[must_use]
-    pub fn pick_after(&self, tried: &[usize]) -> Option<(usize, &Node)> {
-        let last = *tried.last()?;
-        let same = |at: usize| self.nodes[at].priority == self.nodes[last].priority;
-        let after = (last + 1)..self.nodes.len();
-        let around = after
-            .clone()
-            .filter(|at| same(*at))
-            .chain((0..last).filter(|at| same(*at)));
-        let lower = after.filter(|at| !same(*at));
-        let next = around.chain(lower).find(|at| !tried.contains(at))?;
-        Some((next, &self.nodes[next]))
+    pub fn choose(&self, exchange: &Exchange) -> Choice<'_> {
+        let hash = self.hash_key.as_ref().map(|key| key.hash(exchange));
+        self.choose_by(hash.unwrap_or_default())
+    }
+
+    fn choose_by(&self, hash: u32) -> Choice<'_> {
+        Choice::new(self, hash)
+    }
+
+    /// That `node` is busy with a request from `now` on, where that counts.
+    #[must_use]
+    pub fn busy(&self, node: &Node, now: Instant) -> Option<Busy> {
+        self.counts_load.then(|| Busy::new(&node.load, now))
+    }
+
+    /// All nodes that requests may go to.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// How nodes are found to be well; none where nobody looks.
+    #[must_use]
+    pub fn checks(&self) -> Option<&Arc<Checks>> {
+        self.checks.as_ref()
+    }
+
+    /// What a request has met at `node`. Says so if that made it well, or no
+    /// longer is.
+    pub fn met(&self, node: &Node, report: Report) -> Option<Condition> {
+        let passive = self.checks.as_ref()?.passive.as_ref()?;
+        node.health.report(report, &passive.rules)
+    }
+
+    /// What a probe has met at `node`; otherwise as [`met`](Self::met).
+    pub fn probed(&self, node: &Node, report: Report) -> Option<Condition> {
+        let checks = self.checks.as_ref()?;
+        node.health.report(report, &checks.active.rules)
     }
 
     /// The `Host` field that a node is sent as its own (`pass_host: node`);
@@ -188,68 +233,27 @@ impl Upstream {
     }
 }
 
-impl Node {
-    /// `None` for a host that no `Host` field can name; the model lets none
-    /// of these through.
-    fn new(node: &model::Node) -> Option<Self> {
-        let host = node.host.to_string();
-        let address = match &node.host {
-            model::Host::Ip(ip) => Address::Socket(SocketAddr::new(*ip, node.port)),
-            model::Host::Name(name) => Address::Name(name.as_str().into(), node.port),
-        };
-        Some(Node {
-            address,
-            host_field: HeaderValue::from_str(&format!("{host}:{}", node.port)).ok()?,
-            weight: u64::from(node.weight),
-            priority: node.priority,
-        })
-    }
-}
-
-impl Group {
-    /// The node of turn number `turn`: the place in the cycle of all weights
-    /// moves on by a step that has no divisor in common with the cycle's
-    /// length, so each place has its turn once a cycle, and by about the
-    /// golden ratio, so neighbours in time are far apart in place.
-    fn pick(&self, turn: u64) -> usize {
-        let cycle = u128::from(*self.ends.last().expect("a group has a node"));
-        let place = u64::try_from(u128::from(turn) * u128::from(self.step) % cycle)
-            .expect("less than the cycle's length");
-        self.first + self.ends.partition_point(|end| *end <= place)
-    }
-}
-
-fn groups(nodes: &[Node]) -> Vec<Group> {
+fn groups(nodes: &[Node], balancing: &Balancing) -> Vec<Group> {
     let mut first = 0;
     nodes
         .chunk_by(|a, b| a.priority == b.priority)
         .map(|chunk| {
-            let mut sum = 0;
-            let ends = chunk.iter().map(|node| {
-                sum += node.weight;
-                sum
-            });
-            let group = Group {
-                first,
-                ends: ends.collect(),
-                step: step(sum),
+            let nodes = first..first + chunk.len();
+            first = nodes.end;
+            let weights = || chunk.iter().map(|node| node.weight);
+            let spread = match balancing {
+                Balancing::RoundRobin => Spread::Turns(Turns::new(weights())),
+                Balancing::ConsistentHash(_) => {
+                    let names: Vec<_> = chunk.iter().map(Node::name).collect();
+                    let names = names.iter().map(String::as_str);
+                    Spread::Ring(Ring::new(names.zip(weights())))
+                }
+                Balancing::LeastConnections => Spread::LeastConnections,
+                Balancing::Ewma => Spread::Ewma,
             };
-            first += chunk.len();
-            group
+            Group { nodes, spread }
         })
         .collect()
-}
-
-/// About 0.618 times `cycle`, without a common divisor.
-fn step(cycle: u64) -> u64 {
-    let golden = u64::try_from(u128::from(cycle) * 618 / 1000).expect("less than the cycle");
-    (golden.max(1)..)
-        .find(|step| gcd(*step, cycle) == 1)
-        .expect("cycle + 1 is such a number")
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

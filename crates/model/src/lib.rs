@@ -20,6 +20,8 @@ pub mod limits;
 pub mod read;
 pub mod schema;
 
+mod balancing;
+mod checks;
 mod cidr;
 mod consumer;
 mod credential;
@@ -45,6 +47,8 @@ mod unsupported;
 mod upstream;
 mod uri;
 
+pub use balancing::{Balancing, HashOn};
+pub use checks::{ActiveChecks, Checks, HealthRules, PassiveChecks, Probe};
 pub use cidr::{Cidr, NotACidr};
 pub use consumer::Consumer;
 pub use credential::Credential;
@@ -65,5 +69,5 @@ pub use service::Service;
 pub use ssl::{ClientVerification, Ssl, SslType, TlsVersion};
 pub use timeout::Timeout;
 pub use tls::{BadIdentity, Identity, Trust, UpstreamTls, certificates};
-pub use upstream::{Balancing, KeepalivePool, PassHost, Scheme, Upstream};
+pub use upstream::{KeepalivePool, PassHost, Scheme, Upstream};
 pub use uri::{Glob, UriPattern};

@@ -31,6 +31,12 @@ pub const WEIGHT: i64 = u32::MAX as i64;
 pub const RETRIES: i64 = u32::MAX as i64;
 /// Largest keepalive pool and number of requests on one connection; ours.
 pub const KEEPALIVE: i64 = u32::MAX as i64;
+/// Most probes of an upstream that may be under way at once; ours.
+pub const PROBES: i64 = 1000;
+/// Longest interval between probes, in seconds; ours.
+pub const INTERVAL: i64 = 365 * 24 * 3600;
+/// Most successes or failures in a row that a health check may ask for.
+pub const HEALTH_COUNT: i64 = 254;
 /// A name in a fault is the nearest known one only if it is at least this
 /// similar to what was written (Jaro-Winkler, from 0 to 1); ours.
 pub const SIMILARITY: f64 = 0.8;

@@ -50,6 +50,9 @@ pub struct Route {
     pub upstream_id: Option<Id>,
     /// Its own upstream.
     pub upstream: Option<Upstream>,
+    /// Whether a client may leave HTTP for a websocket, from `enable_websocket`;
+    /// where it does not say, its service does.
+    pub websocket: Option<bool>,
 }
 
 impl Route {
@@ -76,6 +79,7 @@ impl Route {
         let service_id = object.read("service_id", Id::read);
         let upstream_id = object.read("upstream_id", Id::read);
         let upstream = object.read("upstream", Upstream::read_inline);
+        let websocket = object.read("enable_websocket", At::boolean);
         check_purpose(&object);
         refuse_unsupported(&object);
         object.finish();
@@ -97,6 +101,7 @@ impl Route {
             service_id,
             upstream_id,
             upstream,
+            websocket,
         })
     }
 }
@@ -181,7 +186,6 @@ fn refuse_unsupported(object: &Object<'_>) {
             ("filter_func", "because it is Lua: use vars"),
             ("script", lua),
             ("script_id", lua),
-            ("enable_websocket", "yet: remove it"),
         ],
     );
 }

@@ -26,6 +26,9 @@ pub struct Service {
     pub upstream_id: Option<Id>,
     /// Its own upstream.
     pub upstream: Option<Upstream>,
+    /// Whether clients may leave HTTP for a websocket, where the route does not
+    /// say; from `enable_websocket`.
+    pub websocket: bool,
 }
 
 impl Service {
@@ -43,15 +46,13 @@ impl Service {
         let plugins = object.read("plugins", PluginConfs::read);
         let upstream_id = object.read("upstream_id", Id::read);
         let upstream = object.read("upstream", Upstream::read_inline);
+        let websocket = object.read("enable_websocket", At::boolean);
         unsupported::refuse(
             &object,
-            &[
-                ("enable_websocket", "yet: remove it"),
-                (
-                    "script",
-                    "because it is Lua: use a plugin, in any language, through a runner",
-                ),
-            ],
+            &[(
+                "script",
+                "because it is Lua: use a plugin, in any language, through a runner",
+            )],
         );
         object.finish();
         Some(Self {
@@ -63,6 +64,7 @@ impl Service {
             plugins: plugins.unwrap_or_default(),
             upstream_id,
             upstream,
+            websocket: websocket.unwrap_or(false),
         })
     }
 }

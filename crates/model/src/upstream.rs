@@ -6,16 +6,8 @@ use serde_json::Value;
 
 use crate::described::Described;
 use crate::read::{At, Null, Object, read};
-use crate::{Faults, Id, Labels, Node, Timeout, UpstreamTls};
-use crate::{limits, node, timeout, unsupported};
-
-/// How requests are spread over the nodes; the `type` of an upstream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Balancing {
-    /// In turn, by weight.
-    #[default]
-    RoundRobin,
-}
+use crate::{Balancing, Checks, Faults, Id, Labels, Node, Timeout, UpstreamTls};
+use crate::{balancing, limits, node, timeout, unsupported};
 
 /// The protocol that the nodes speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -84,6 +76,8 @@ pub struct Upstream {
     pub labels: Labels,
     /// How requests are spread over the nodes.
     pub balancing: Balancing,
+    /// How the nodes are found to be well; none where nobody looks.
+    pub checks: Option<Checks>,
     /// The servers. There may be none: then requests are answered with 503.
     pub nodes: Vec<Node>,
     /// What the nodes speak.
@@ -93,7 +87,7 @@ pub struct Upstream {
     /// How long they may take.
     pub timeout: Timeout,
     /// How often a failed request is sent again; by default as often as there
-    /// are further nodes.
+    /// are further nodes. The only node is asked again itself.
     pub retries: Option<u32>,
     /// For how long a failed request may be sent again; none or zero for no limit.
     pub retry_timeout: Option<Duration>,
@@ -103,11 +97,9 @@ pub struct Upstream {
     pub keepalive_pool: KeepalivePool,
 }
 
-const BALANCINGS: [&str; 4] = ["roundrobin", "chash", "ewma", "least_conn"];
 const SCHEMES: [&str; 8] = [
     "grpc", "grpcs", "http", "https", "tcp", "tls", "udp", "kafka",
 ];
-const HASHES: [&str; 5] = ["vars", "header", "cookie", "consumer", "vars_combinations"];
 
 impl Upstream {
     /// Reads one from APISIX's JSON shape, or reports all that is wrong with it.
@@ -129,13 +121,13 @@ impl Upstream {
         let object = at.object()?;
         let id = object.read("id", Id::read);
         let Described { name, desc, labels } = Described::read(&object);
-        read_balancing(&object);
+        let balancing = balancing::read(&object);
+        let checks = object.read("checks", Checks::read);
         let scheme = read_scheme(&object);
         let tls = object.read("tls", UpstreamTls::read);
         unsupported::refuse(
             &object,
             &[
-                ("checks", "yet: remove it, all nodes count as healthy"),
                 ("discovery_type", "yet: use nodes"),
                 ("discovery_args", "yet: use nodes"),
                 ("service_name", "yet: use nodes"),
@@ -158,7 +150,8 @@ impl Upstream {
             name,
             desc,
             labels,
-            balancing: Balancing::RoundRobin,
+            balancing: balancing?,
+            checks,
             nodes: nodes?,
             scheme,
             tls: tls.unwrap_or_default(),
@@ -168,18 +161,6 @@ impl Upstream {
             pass_host: pass_host?,
             keepalive_pool: keepalive_pool.unwrap_or_default(),
         })
-    }
-}
-
-/// Only `roundrobin` is there yet. `hash_on` and `key` mean something to `chash` alone.
-fn read_balancing(object: &Object<'_>) {
-    object.read("hash_on", |at| at.one_of(&HASHES));
-    object.read("key", At::string);
-    let Some(at) = object.get("type") else { return };
-    if let Some(known @ ("chash" | "ewma" | "least_conn")) = at.one_of(&BALANCINGS) {
-        at.fault(format!(
-            "{known:?} is not supported yet: use \"roundrobin\""
-        ));
     }
 }
 

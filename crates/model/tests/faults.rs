@@ -304,11 +304,7 @@ fn sets_of_plugins_and_consumers_are_read_and_their_faults_named() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name_unless_it_asks_for_nothing() {
-    route_says(
-        json!({"enable_websocket": true}),
-        "enable_websocket: \"enable_websocket\" is not supported yet: remove it",
-    );
-    route_says(json!({"enable_websocket": false}), "accepted");
+    route_says(json!({"script": false}), "accepted");
     route_says(
         json!({"filter_func": "function(vars) return true end"}),
         "filter_func: \"filter_func\" is not supported because it is Lua: use vars",
@@ -318,15 +314,48 @@ fn what_is_not_supported_is_refused_by_name_unless_it_asks_for_nothing() {
         let start = format!("{property}: \"{property}\" is not supported");
         assert!(said.starts_with(&start), "{said}");
     }
-    for property in ["checks", "discovery_args"] {
-        let said = shown(Upstream::from_json(&upstream(json!({property: {}}))));
-        let start = format!("{property}: \"{property}\" is not supported");
-        assert!(said.starts_with(&start), "{said}");
-    }
+    upstream_says(
+        json!({"discovery_args": {}}),
+        "discovery_args: \"discovery_args\" is not supported yet: use nodes",
+    );
     upstream_says(
         json!({"nodes": null, "discovery_type": "dns", "service_name": "x"}),
         "discovery_type: \"discovery_type\" is not supported yet: use nodes\n\
          service_name: \"service_name\" is not supported yet: use nodes",
+    );
+}
+
+#[test]
+fn bad_health_checks_are_refused() {
+    let says = |checks: Value, expected: &str| upstream_says(json!({"checks": checks}), expected);
+    says(
+        json!({"passive": {}}),
+        "checks: object matches none of the required: [\"active\"] or [\"active\",\"passive\"]",
+    );
+    says(json!({"active": {}, "passive": {}}), "accepted");
+    says(
+        json!({"active": {"type": "udp", "timeout": 0, "concurrency": 0, "http_path": "a b"}}),
+        "checks.active.type: expected one of \"http\", \"https\", \"tcp\"\n\
+         checks.active.timeout: expected 0 to be greater than 0\n\
+         checks.active.concurrency: expected 0 to be at least 1\n\
+         checks.active.http_path: expected a path that begins with \"/\" and has no spaces",
+    );
+    says(
+        json!({"active": {"req_headers": ["A: 1\r\nB: 2", "no colon"]}}),
+        "checks.active.req_headers[0]: expected a header field, as in \"Name: value\"\n\
+         checks.active.req_headers[1]: expected a header field, as in \"Name: value\"",
+    );
+    says(
+        json!({"active": {"healthy": {"interval": 0, "http_statuses": [], "successes": 255}}}),
+        "checks.active.healthy.interval: expected 0 to be at least 1\n\
+         checks.active.healthy.http_statuses: expect array to have at least 1 items\n\
+         checks.active.healthy.successes: expected 255 to be at most 254",
+    );
+    says(
+        json!({"active": {"unhealthy": {"tcp_failures": 0}},
+               "passive": {"unhealthy": {"tcp_failures": 0, "interval": 1}}}),
+        "checks.passive.unhealthy.interval: unknown property\n\
+         checks.active.unhealthy.tcp_failures: expected 0 to be at least 1",
     );
 }
 
@@ -378,9 +407,21 @@ fn bad_nodes_are_refused() {
 fn bad_settings_of_an_upstream_are_refused() {
     let types = "type: expected one of \"roundrobin\", \"chash\", \"ewma\", \"least_conn\"";
     upstream_says(json!({"type": "nonsense"}), types);
+    upstream_says(json!({"type": "chash"}), "missing key");
+    upstream_says(json!({"type": "chash", "hash_on": "consumer"}), "accepted");
+    upstream_says(json!({"type": "chash", "key": "arg_a-1"}), "accepted");
     upstream_says(
-        json!({"type": "chash"}),
-        "type: \"chash\" is not supported yet: use \"roundrobin\"",
+        json!({"type": "chash", "key": 5}),
+        "key: wrong type: expected string, got number",
+    );
+    upstream_says(
+        json!({"type": "chash", "key": "arg_"}),
+        "key: expected a variable that a hash can go by: uri, request_uri, query_string, host, \
+         hostname, remote_addr, remote_port, server_name, server_addr, mqtt_client_id or arg_NAME",
+    );
+    upstream_says(
+        json!({"type": "chash", "hash_on": "cookie", "key": "a b"}),
+        "key: expected a name of letters, digits, \"-\" and \"_\"",
     );
     upstream_says(
         json!({"type": "roundrobin", "key": "remote_addr"}),

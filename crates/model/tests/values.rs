@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::Method;
 use outrigger_model::{
-    Host, HostPattern, KeepalivePool, PassHost, Resources, Route, Service, Timeout, Upstream,
-    UriPattern,
+    Balancing, HashOn, HealthRules, Host, HostPattern, KeepalivePool, PassHost, Probe, Resources,
+    Route, Service, Timeout, Upstream, UriPattern,
 };
 use serde_json::{Value, json};
 
@@ -123,6 +123,55 @@ fn an_upstream_without_settings_has_the_defaults() {
         requests: 1000,
     };
     assert_eq!(upstream.keepalive_pool, pool);
+}
+
+#[test]
+fn health_checks_have_the_defaults() {
+    let checks = json!({"active": {"unhealthy": {"interval": 3}}, "passive": {}});
+    let checks = upstream(json!({"nodes": {}, "checks": checks}))
+        .checks
+        .unwrap();
+    let active = &checks.active;
+    assert_eq!((active.probe, &*active.path), (Probe::Http, "/"));
+    assert_eq!((active.concurrency, active.verify), (10, true));
+    let seconds = |duration: Duration| duration.as_secs();
+    assert_eq!(seconds(active.timeout), 1);
+    assert_eq!(seconds(active.healthy_interval), 1);
+    assert_eq!(seconds(active.unhealthy_interval), 3);
+    let counts = |rules: &HealthRules| {
+        let failures = [rules.http_failures, rules.tcp_failures, rules.timeouts];
+        (rules.successes, failures)
+    };
+    assert_eq!(counts(&active.rules), (2, [5, 2, 3]));
+    let passive = checks.passive.unwrap();
+    assert_eq!(counts(&passive.rules), (5, [5, 2, 7]));
+    assert_eq!(passive.rules.unhealthy_statuses, [429, 500, 503]);
+}
+
+#[test]
+fn how_requests_are_spread_is_kept() {
+    let balancing = |balancing: Value| {
+        let mut upstream = balancing;
+        upstream["nodes"] = json!({});
+        self::upstream(upstream).balancing
+    };
+    let hash = |on: &str, key: &str| balancing(json!({"type": "chash", "hash_on": on, "key": key}));
+    let name = || "remote_addr".to_owned();
+    assert_eq!(balancing(json!({})), Balancing::RoundRobin);
+    assert_eq!(balancing(json!({"type": "ewma"})), Balancing::Ewma);
+    let least = balancing(json!({"type": "least_conn", "key": "x"}));
+    assert_eq!(least, Balancing::LeastConnections);
+    for (on, expected) in [
+        ("vars", HashOn::Variable(name())),
+        ("cookie", HashOn::Cookie("remote_addr".to_owned())),
+        ("consumer", HashOn::Consumer),
+        ("vars_combinations", HashOn::Combination(name())),
+    ] {
+        let expected = Balancing::ConsistentHash(expected);
+        assert_eq!(hash(on, "remote_addr"), expected, "{on}");
+    }
+    let header = Balancing::ConsistentHash(HashOn::Header("X-A".to_owned()));
+    assert_eq!(hash("header", "X-A"), header);
 }
 
 #[test]

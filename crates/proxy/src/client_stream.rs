@@ -110,6 +110,11 @@ impl ClientStream {
         }
     }
 
+    /// The bytes as they are, once HTTP has been left.
+    pub(crate) fn into_inner(self) -> TcpStream {
+        self.io.into_inner()
+    }
+
     /// To be told when a turn begins.
     pub(crate) fn turn(&self) -> Turn {
         self.turn.clone()

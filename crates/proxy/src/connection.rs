@@ -3,12 +3,13 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hyper::server::conn::http1;
+use bytes::Bytes;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use outrigger_engine::exchange::Client;
 use tokio::net::TcpStream;
@@ -17,8 +18,9 @@ use crate::client_stream::{ClientStream, Unread};
 use crate::finish::Outgoing;
 use crate::handler::{self, Seen};
 use crate::head_limit::{HeadLimit, Limits};
-use crate::settings::Settings;
+use crate::settings::{ConnectionSettings, Settings};
 use crate::terms::Terms;
+use crate::upstream::{Stream, Tunnel};
 use crate::worker::Worker;
 
 /// How a connection has come.
@@ -54,8 +56,7 @@ pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, worker: Rc<Worker
     let _counted = worker.metrics.connected();
     let (settings, accepted) = begin(&worker, closed);
     let settings = &settings.connections;
-    let mut trusted = settings.trusted.iter();
-    let trusted = trusted.any(|range| range.contains(peer.ip()));
+    let trusted = trusts(settings, peer.ip());
     let client = Client::new(peer, local, "http", number, trusted);
     let client = Rc::new(client.told_by(settings.real_ip.as_ref()));
     let mut member = worker.drain.join(number);
@@ -89,26 +90,47 @@ pub(crate) async fn serve(stream: TcpStream, arrival: Arrival, worker: Rc<Worker
         };
         handler::handle(request, client, worker, seen, &outgoing)
     });
-    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut connection = builder.serve_connection(stream, service);
     let mut told = false;
-    let ended = poll_fn(|cx| {
+    let serving = poll_fn(|cx| {
         turn.begin();
         if member.poll_draining(cx) && !told {
             told = true;
-            connection.as_mut().graceful_shutdown();
+            Pin::new(&mut connection).graceful_shutdown();
         }
-        let ended = connection.as_mut().poll(cx);
+        let ended = Pin::new(&mut connection).poll(cx);
         if ended.is_pending() && head_limit.poll_overdue(cx).is_ready() {
-            return connection.as_mut().poll(cx);
+            return Pin::new(&mut connection).poll(cx);
         }
         ended
     });
-    let ended = ended.await;
+    let ended = serving.await;
+    if let (Some(tunnel), Ok(())) = (outgoing.switched.take(), &ended) {
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        leave_http(*tunnel, io.into_inner(), read_buf, &outgoing).await;
+    }
     outgoing.closed();
     if let Err(error) = ended {
         // The client's doing: it went away, or sent what is no HTTP and was
         // told so.
         tracing::debug!(%peer, %error, "a client connection ended early");
+    }
+}
+
+/// Whether a client is believed about whom it speaks for.
+fn trusts(settings: &ConnectionSettings, peer: IpAddr) -> bool {
+    let mut trusted = settings.trusted.iter();
+    trusted.any(|range| range.contains(peer))
+}
+
+/// Serves the rest of a connection on which HTTP is over; the client has sent
+/// `early` of it already.
+async fn leave_http(tunnel: Tunnel<Stream>, client: TcpStream, early: Bytes, outgoing: &Outgoing) {
+    let ended = tunnel.run(client, early, |count| outgoing.passed(count));
+    let ended = ended.await;
+    outgoing.left(ended.is_ok());
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection that had left HTTP ended early");
     }
 }
 

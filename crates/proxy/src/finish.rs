@@ -26,6 +26,7 @@ use crate::handler::head_length;
 use crate::sent::Sent;
 use crate::terms::Terms;
 use crate::trace;
+use crate::upstream::Switched;
 use crate::worker::Worker;
 
 /// What goes out on one connection; its requests come one after the other.
@@ -40,6 +41,8 @@ pub(crate) struct Outgoing {
     unfinished: RefCell<Option<Unfinished>>,
     /// Whoever serves the next request and waits for this one's end.
     next: RefCell<Option<Waker>>,
+    /// The node's side, once the connection is to leave HTTP.
+    pub(crate) switched: Switched,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -74,6 +77,7 @@ impl Outgoing {
             stage: Cell::default(),
             unfinished: RefCell::default(),
             next: RefCell::default(),
+            switched: Switched::default(),
         };
         outgoing.reset();
         outgoing
@@ -103,6 +107,16 @@ impl Outgoing {
         if self.stage.get() == Stage::Flush {
             self.end(true);
         }
+    }
+
+    /// The client has taken so many bytes since the connection left HTTP.
+    pub(crate) fn passed(&self, count: usize) {
+        self.sent.passed(count);
+    }
+
+    /// The connection that has left HTTP is over.
+    pub(crate) fn left(&self, whole: bool) {
+        self.end(whole);
     }
 
     /// The connection is closed.
@@ -150,6 +164,11 @@ impl Outgoing {
         self.sent
             .watch(plugins || log.is_some_and(|log| log.wants_response_headers()));
         *self.unfinished.borrow_mut() = Some(Unfinished { request, status });
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            // It ends when the connection does.
+            self.stage.set(Stage::Body);
+            return body;
+        }
         if body.is_empty() {
             self.stage.set(Stage::Flush);
             return body;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderName, HeaderValue, Request, header, request};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -24,7 +24,7 @@ use crate::limits::DRAIN_PARTS;
 use crate::settings::Settings;
 use crate::terms::Terms;
 use crate::trace;
-use crate::upstream;
+use crate::upstream::{self, Switched};
 use crate::worker::Worker;
 
 const SERVER: HeaderValue = HeaderValue::from_static("outrigger");
@@ -48,8 +48,12 @@ pub(crate) async fn handle(
         Ok(exchange) => {
             let mut underway = Underway::new(exchange, outgoing);
             underway.timed = outgoing.is_logged();
-            let answer = answer(&mut underway, &worker, &terms).await;
+            let answer = answer(&mut underway, &worker, &terms, &outgoing.switched).await;
             let mut response = answer.unwrap_or_else(|refusal| refusal.response());
+            if underway.upgrade.is_some() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+                // A plugin may have answered in the node's place.
+                drop(outgoing.switched.take());
+            }
             if seen.unread.get() && !drain(&mut underway, seen.unread) {
                 response.headers.insert(header::CONNECTION, CLOSE);
             }
@@ -72,7 +76,8 @@ pub(crate) async fn handle(
         SERVER
     };
     response.headers.insert(header::SERVER, server);
-    if seen.arrival.is_outdated(&terms) {
+    let stays_http = response.status != StatusCode::SWITCHING_PROTOCOLS;
+    if stays_http && seen.arrival.is_outdated(&terms) {
         response.headers.insert(header::CONNECTION, CLOSE);
     }
     let mut answer = http::Response::new(response.body);
@@ -220,6 +225,7 @@ async fn answer(
     exchange: &mut Exchange,
     worker: &Worker,
     terms: &Terms,
+    switched: &Switched,
 ) -> Result<Response, Refusal> {
     let snapshot = worker.current.get();
     exchange.route = MatchedRoute::find(&snapshot, exchange);
@@ -228,7 +234,7 @@ async fn answer(
     exchange.timed = exchange.timed || exchange.chains().any(look);
     // What the gateway refuses itself passes the plugins of the response phase
     // like any answer, so that a browser may read it, say.
-    let mut response = match ask(exchange, snapshot.global_rules(), terms).await {
+    let mut response = match ask(exchange, snapshot.global_rules(), terms, switched).await {
         Ok(response) => response,
         Err(refusal) => refusal.response(),
     };
@@ -248,6 +254,7 @@ async fn ask(
     exchange: &mut Exchange,
     rules: &[Arc<Chain>],
     terms: &Terms,
+    switched: &Switched,
 ) -> Result<Response, Refusal> {
     for rule in rules {
         if let Flow::Respond(response) = rule.request(exchange).await? {
@@ -258,7 +265,7 @@ async fn ask(
     if let Flow::Respond(response) = request(exchange, &route.chain).await? {
         return Ok(with_media_type(response));
     }
-    let mut response = upstream::ask(exchange, &route, &terms.upstreams).await?;
+    let mut response = upstream::ask(exchange, &route, &terms.upstreams, switched).await?;
     if exchange.timed {
         response.body = finish::timed(exchange, response.body);
     }

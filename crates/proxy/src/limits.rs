@@ -90,3 +90,19 @@ pub const LINGER_CHUNK: usize = 4096;
 
 /// How long a line of the access log waits for others to be written with.
 pub const ACCESS_LOG_FLUSH: Duration = Duration::from_secs(1);
+
+/// How often a request is sent again at most, whatever its upstream says.
+pub const MAX_RETRIES: usize = 128;
+
+/// Bytes of a request's body that are kept while it is sent, so that it can be sent
+/// again; a longer one is sent once (nginx keeps all of any body, on disk).
+pub const REPEATED_BODY: usize = 64 << 10;
+
+/// Twice the bytes of such bodies of all requests of one worker.
+pub const REPEATED_BODIES: usize = 32 << 20;
+
+/// Bytes that are read at once of a connection that has left HTTP.
+pub const TUNNEL_CHUNK: usize = 16 << 10;
+
+/// Reads and writes of one direction before other connections have their turn.
+pub const TUNNEL_TURN: usize = 32;

@@ -57,6 +57,11 @@ impl Sent {
         head.text = keep_text.then(Vec::new);
     }
 
+    /// So many bytes have been taken that are no HTTP.
+    pub(crate) fn passed(&self, count: usize) {
+        self.bytes.set(self.bytes.get() + count as u64);
+    }
+
     /// Bytes in all.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.get()

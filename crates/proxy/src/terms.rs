@@ -8,9 +8,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use outrigger_engine::body::BodyMemory;
 use outrigger_telemetry::trace::{Tracer, WorkerTracer};
 
 use crate::access_log::Lines;
+use crate::limits::REPEATED_BODIES;
 use crate::settings::Settings;
 use crate::upstream::{Pool, Roots, TlsClients};
 
@@ -28,6 +30,8 @@ pub(crate) struct Terms {
 pub(crate) struct Upstreams {
     pub(crate) pool: Rc<Pool>,
     pub(crate) tls: TlsClients,
+    /// What bodies may take that are kept to be sent again.
+    pub(crate) bodies: BodyMemory,
 }
 
 impl Terms {
@@ -71,6 +75,7 @@ impl Terms {
                 Rc::new(Upstreams {
                     pool: Rc::new(Pool::new()),
                     tls: TlsClients::new(Arc::clone(roots), settings.upstream_sni),
+                    bodies: BodyMemory::new(REPEATED_BODIES),
                 })
             }),
             tracer,

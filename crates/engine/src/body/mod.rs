@@ -1,6 +1,7 @@
 //! Message bodies as plugins and the proxy see them: nothing, bytes in
 //! memory, or a stream. Knows `http_body`, no HTTP library.
 
+mod again;
 mod begun;
 mod collect;
 mod kept;
@@ -19,6 +20,7 @@ use begun::{Begun, Rest};
 use collect::{Collected, NoMemory};
 use kept::Passing;
 
+pub use again::Again;
 pub use kept::Kept;
 pub use memory::BodyMemory;
 
@@ -140,6 +142,23 @@ impl Body {
         let outcome = reading.read(limit, memory).await;
         let bytes = reading.put_back();
         outcome.map(|()| Start::of(&bytes, limit))
+    }
+
+    /// Has what is read of the body remembered, so that it can be read again from
+    /// its start as long as no more than `limit` bytes have been; none where it is no
+    /// stream, and can be [replayed](Self::replay).
+    pub fn rereadable(&mut self, limit: usize, memory: &BodyMemory) -> Option<Again> {
+        match std::mem::take(self) {
+            Body::Stream(stream) => {
+                let again = Again::new(stream, limit, memory);
+                *self = again.body().unwrap_or_default();
+                Some(again)
+            }
+            whole => {
+                *self = whole;
+                None
+            }
+        }
     }
 
     /// Has the first `limit` bytes kept while the body is sent on; none where

@@ -32,7 +32,7 @@ fn of<const N: usize>(parts: [Option<Result<Frame<Bytes>, BodyError>>; N]) -> Bo
     Body::Stream(Box::pin(Parts(parts.into())))
 }
 
-fn stream(parts: &[&'static str]) -> Body {
+pub(super) fn stream(parts: &[&'static str]) -> Body {
     let parts = parts.iter().map(|part| data(part));
     Body::Stream(Box::pin(Parts(parts.collect())))
 }

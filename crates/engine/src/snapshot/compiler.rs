@@ -103,7 +103,10 @@ impl<'a> Compiler<'a> {
             return Arc::clone(compiled);
         }
         invalid.extend(self.check_tls(owner, &with_identity));
-        Arc::new(Upstream::new(&with_identity))
+        Arc::new(match before {
+            Some((_, before)) => Upstream::following(&with_identity, before),
+            None => Upstream::new(&with_identity),
+        })
     }
 
     fn check_tls(&self, owner: &Owner, upstream: &model::Upstream) -> Option<Invalid> {

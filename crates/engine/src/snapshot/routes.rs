@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use outrigger_model::{self as model, HostPattern, Invalid, Kind, UriPattern};
+use outrigger_model::{self as model, HostPattern, Id, Invalid, Kind, UriPattern};
 use outrigger_telemetry::metrics::RequestLabels;
 
 use super::Route;
@@ -12,6 +12,7 @@ use super::shared::{Shared, SharedChanges, named};
 use crate::chain::{Chain, merged};
 use crate::router::{Mode, RouteKey, Router};
 use crate::slots::Slots;
+use crate::upstream::Upstream;
 
 /// All routes, compiled.
 #[derive(Debug, Clone)]
@@ -50,6 +51,19 @@ impl Routes {
             all: Parts::default(),
             order: Vec::new(),
         }
+    }
+}
+
+impl Routes {
+    /// The upstreams that stand in routes that serve.
+    pub(super) fn own_upstreams(&self) -> impl Iterator<Item = ((Kind, &Id), &Arc<Upstream>)> {
+        let serving = self.all.iter().filter(|part| part.number != OFF);
+        serving.filter_map(|RoutePart { route, .. }| {
+            let resource = &route.resource;
+            let is_own = resource.upstream_id.is_none() && resource.upstream.is_some();
+            let upstream = route.upstream.as_ref().filter(|_| is_own)?;
+            Some(((Kind::Route, &route.id), upstream))
+        })
     }
 }
 
@@ -119,6 +133,8 @@ impl Compiler<'_> {
             .timeout
             .or_else(|| upstream.as_ref().map(|upstream| upstream.timeout))
             .unwrap_or_default();
+        let of_service = service.is_some_and(|service| service.resource.websocket);
+        let websocket = resource.websocket.unwrap_or(of_service);
         let uris: Vec<String> = resource.uris.iter().map(UriPattern::to_string).collect();
         let requests = self.registry.metrics().requests(RequestLabels {
             route: resource.id.as_str(),
@@ -135,6 +151,7 @@ impl Compiler<'_> {
             chain: Chain::new(plugins),
             upstream,
             timeout,
+            websocket,
             requests,
             built,
             resource: Arc::clone(resource),

@@ -20,6 +20,23 @@ pub(super) struct Shared {
     pub(super) plugin_configs: Parts<Arc<Plugins>>,
 }
 
+impl Shared {
+    /// The upstreams, and those that stand in services.
+    pub(super) fn own_upstreams(&self) -> impl Iterator<Item = ((Kind, &Id), &Arc<Upstream>)> {
+        let named = self.upstreams.iter().filter_map(|part| {
+            let id = part.resource.id.as_ref()?;
+            Some(((Kind::Upstream, id), &part.upstream))
+        });
+        let of_services = self.services.iter().filter_map(|service| {
+            let resource = &service.resource;
+            let is_own = resource.upstream_id.is_none() && resource.upstream.is_some();
+            let upstream = service.upstream.as_ref().filter(|_| is_own)?;
+            Some(((Kind::Service, &service.id), upstream))
+        });
+        named.chain(of_services)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct UpstreamPart {
     resource: Arc<model::Upstream>,

@@ -47,3 +47,4 @@ mod tls_upstreams;
 mod tracing;
 mod upstream_failures;
 mod variables;
+mod websockets;

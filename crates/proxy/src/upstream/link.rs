@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{StatusCode, header};
 use outrigger_engine::body::{Body, BodyError};
 use outrigger_model::Timeout;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -47,6 +47,15 @@ pub(crate) enum Lost {
     Client(BodyError),
 }
 
+/// What the request that is sent asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expected {
+    /// No body: it was HEAD.
+    pub(crate) to_head: bool,
+    /// Perhaps to leave HTTP.
+    pub(crate) switches: bool,
+}
+
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
@@ -76,8 +85,7 @@ pub(crate) struct Link<S> {
     sending: bool,
     /// Whether the node takes no more of the request; it may have answered.
     deaf: bool,
-    /// Whether the request was HEAD.
-    to_head: bool,
+    expected: Expected,
     interim: usize,
     body: Decoder,
     /// Whether the response lets the connection be used again.
@@ -109,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             upload: None,
             sending: false,
             deaf: false,
-            to_head: false,
+            expected: Expected::default(),
             interim: 0,
             body: Decoder::Done,
             lasts: true,
@@ -136,14 +144,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         &mut self,
         body: Body,
         framing: RequestFraming,
-        to_head: bool,
+        expected: Expected,
         timeout: Timeout,
         now: std::time::Instant,
     ) {
         self.upload = (!body.is_empty()).then(|| Upload::new(body, framing));
         self.sending = true;
         self.deaf = false;
-        self.to_head = to_head;
+        self.expected = expected;
         self.interim = 0;
         self.seen = 0;
         self.untouched = true;
@@ -198,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         while !self.input.is_empty() {
             let maybe = self.seen == 0 || http1::is_whole_head(&self.input, self.seen);
             let head = if maybe {
-                http1::parse(&mut self.input, self.to_head)?
+                http1::parse(&mut self.input, self.expected.to_head)?
             } else if self.input.len() > MAX_RESPONSE_HEAD {
                 let limit = MAX_RESPONSE_HEAD;
                 return Err(BadResponse::TooLong { limit });
@@ -209,9 +217,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 self.seen = self.input.len();
                 return Ok(None);
             };
-            // Nobody asked to leave HTTP: the request's Upgrade field stays here.
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(BadResponse::Switch);
+                let asked = self.expected.switches && self.upload.is_none() && !self.sending;
+                return match asked && is_websocket(&head) {
+                    true => Ok(Some(head)),
+                    false => Err(BadResponse::Switch),
+                };
             }
             if !head.status.is_informational() {
                 return Ok(Some(head));
@@ -257,6 +268,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 }
             }
         }
+    }
+
+    /// The body of a request of which nothing has been sent, nor read; none where
+    /// there is none, or that is not so.
+    pub(crate) fn take_back(&mut self) -> Option<Body> {
+        let upload = self.upload.take()?;
+        upload.untouched().filter(|_| self.is_unsent())
+    }
+
+    /// The bytes as they are once HTTP has been left, and what has come of them.
+    pub(crate) fn into_stream(self) -> (S, Bytes) {
+        (self.stream, self.input)
     }
 
     /// Whether the response has been read to its end.
@@ -362,6 +385,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         self.alarm.poll(cx)
     }
+}
+
+/// Whether the connection becomes a websocket. To anything else it does not
+/// switch: what passes by unseen then is HTTP again with `h2c`.
+fn is_websocket(head: &ResponseHead) -> bool {
+    let upgrade = head.headers.get(header::UPGRADE);
+    upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod connect;
+pub(crate) mod health;
 mod http1;
 mod link;
 mod outgoing;
@@ -11,9 +12,12 @@ mod request;
 mod response_body;
 mod stream;
 mod tls;
+mod tunnel;
 mod upload;
 
-pub(crate) use attempt::ask;
+pub(crate) use attempt::{Switched, ask};
 pub(crate) use pool::Pool;
+pub(crate) use stream::Stream;
 pub use tls::check_identity;
 pub(crate) use tls::{Roots, TlsClients};
+pub(crate) use tunnel::Tunnel;

@@ -22,7 +22,8 @@ pub(crate) fn host<'a>(
     .unwrap_or(&node.host_field)
 }
 
-/// Writes the head to `out` and returns how it frames the body of `exchange`.
+/// Writes the head to `out`, with the protocol to leave HTTP for where the node is
+/// to be asked for that, and returns how it frames the body of `exchange`.
 ///
 /// # Errors
 /// The target that plugins made is none.
@@ -30,6 +31,7 @@ pub(crate) fn write_head(
     out: &mut Vec<u8>,
     exchange: &Exchange,
     host: &HeaderValue,
+    upgrade: Option<&HeaderValue>,
 ) -> Result<RequestFraming, http::uri::InvalidUri> {
     let target = exchange.target.for_upstream()?;
     http1::begin(out, &exchange.method, target.as_str());
@@ -43,6 +45,10 @@ pub(crate) fn write_head(
             http1::field(out, name, value.as_bytes());
         }
     });
+    if let Some(protocol) = upgrade {
+        http1::field(out, &header::CONNECTION, b"upgrade");
+        http1::field(out, &header::UPGRADE, protocol.as_bytes());
+    }
     let framing = framing(exchange, announced);
     http1::end_head(out, framing);
     Ok(framing)

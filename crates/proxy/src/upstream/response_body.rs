@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use outrigger_engine::body::{Body, BodyError};
-use outrigger_engine::upstream::Keepalive;
+use outrigger_engine::upstream::{Busy, Keepalive};
 
 use super::http1::Part;
 use super::pool::{Link, Place, Pool};
@@ -19,6 +19,8 @@ pub(crate) struct Home {
     pub(crate) pool: Rc<Pool>,
     pub(crate) place: Place,
     pub(crate) keepalive: Keepalive,
+    /// That the node is busy with the request, where that counts.
+    pub(crate) busy: Option<Busy>,
 }
 
 pub(crate) struct ResponseBody {
@@ -88,6 +90,7 @@ impl ResponseBody {
     }
 
     fn release(&mut self) {
+        self.home.busy = None;
         if let Some(link) = self.link.take() {
             self.home
                 .pool

@@ -13,6 +13,8 @@ use super::outgoing::Outgoing;
 /// What is left of a request's body.
 pub(super) struct Upload {
     body: Body,
+    /// Whether anybody has looked for more of it.
+    begun: bool,
     /// With a length, it is that of the rest.
     framing: RequestFraming,
 }
@@ -31,7 +33,16 @@ pub(super) enum Taken {
 impl Upload {
     /// A body that is sent as its request's head says.
     pub(super) fn new(body: Body, framing: RequestFraming) -> Self {
-        Upload { body, framing }
+        Upload {
+            body,
+            begun: false,
+            framing,
+        }
+    }
+
+    /// The body, if nothing was taken of it.
+    pub(super) fn untouched(self) -> Option<Body> {
+        (!self.begun).then_some(self.body)
     }
 
     /// Takes parts of the body as long as there is room for them.
@@ -43,6 +54,7 @@ impl Upload {
         out: &mut Outgoing,
         cx: &mut Context<'_>,
     ) -> Result<Taken, BodyError> {
+        self.begun = true;
         while out.is_open() {
             match &mut self.body {
                 Body::Empty => return self.finish(out).map(|()| Taken::Whole),

@@ -30,7 +30,7 @@ fn pair(room: usize) -> (Link<DuplexStream>, DuplexStream) {
 fn begin(link: &mut Link<DuplexStream>, body: Body, framing: RequestFraming) {
     link.head().extend_from_slice(HEAD);
     let now = Instant::now().into_std();
-    link.begin(body, framing, false, TIMEOUT, now);
+    link.begin(body, framing, Expected::default(), TIMEOUT, now);
 }
 
 async fn head(link: &mut Link<DuplexStream>) -> Result<u16, Lost> {
@@ -377,6 +377,35 @@ async fn how_a_response_was_lost_is_told() {
         let told = head(&mut link).await.unwrap_err().to_string();
         assert!(told.contains(lost), "{}: {told}", said.escape_ascii());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_leaves_http_for_a_websocket_alone() {
+    let ask = |said: &'static [u8]| async move {
+        let (mut link, mut far) = pair(1 << 16);
+        link.head().extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
+        let expected = Expected {
+            switches: true,
+            ..Expected::default()
+        };
+        let now = std::time::Instant::now();
+        link.begin(Body::Empty, RequestFraming::None, expected, TIMEOUT, now);
+        far.write_all(said).await.unwrap();
+        let answer = head(&mut link).await;
+        let (_, early) = link.into_stream();
+        (answer.map_err(|lost| lost.to_string()), early)
+    };
+    let (answer, early) =
+        ask(b"HTTP/1.1 101 Y\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\nfirst").await;
+    assert_eq!((answer, &*early), (Ok(101), &b"first"[..]));
+    for other in [
+        &b"HTTP/1.1 101 Y\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"[..],
+        b"HTTP/1.1 101 Y\r\n\r\n",
+    ] {
+        assert!(ask(other).await.0.is_err(), "{}", other.escape_ascii());
+    }
+    let (declined, _) = ask(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(declined, Ok(200));
 }
 
 #[tokio::test(start_paused = true)]

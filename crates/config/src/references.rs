@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use outrigger_model::{Fault, Faults, Kind, PropertyPath};
+use outrigger_model::{Fault, Faults, Kind};
 use serde_json::Value;
 
 use crate::Env;
@@ -178,15 +178,6 @@ fn fetch(reference: &str, env: &Env<'_>) -> Result<Value, String> {
 fn of_env(text: &str) -> Option<&str> {
     let (start, rest) = text.split_at_checked(ENV.len())?;
     start.eq_ignore_ascii_case(ENV).then_some(rest)
-}
-
-/// The first of some faults; there is one.
-pub fn first(faults: Faults) -> Fault {
-    let none = || Fault {
-        path: PropertyPath::root(),
-        message: String::new(),
-    };
-    faults.into_iter().next().unwrap_or_else(none)
 }
 
 #[cfg(test)]

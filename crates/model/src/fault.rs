@@ -58,6 +58,14 @@ impl Faults {
         (!faults.is_empty()).then_some(Self(faults))
     }
 
+    /// The first of them.
+    pub fn into_first(self) -> Fault {
+        self.0
+            .into_iter()
+            .next()
+            .expect("there are no faults without one")
+    }
+
     /// The faults, one after the other.
     pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
         self.0.iter()

@@ -65,7 +65,7 @@ pub struct Ssl {
     pub client: Option<ClientVerification>,
     /// The versions of TLS that may be spoken; none for those of the listener. Not empty.
     pub ssl_protocols: Option<Vec<TlsVersion>>,
-    /// Whether it counts.
+    /// Whether clients are shown it.
     pub enabled: bool,
 }
 

@@ -14,7 +14,7 @@ use outrigger_config::store::{Inventory, Key as ResourceKey, Store};
 use outrigger_config::{AdminApi, AdminKey, AdminRole, references};
 use outrigger_engine::plugin::{Owner, Registry};
 use outrigger_model::schema::Schema;
-use outrigger_model::{Fault, Kind};
+use outrigger_model::{Fault, Faults, Kind};
 use serde_json::Value;
 
 use crate::Failure;
@@ -105,7 +105,7 @@ fn judge(
     key: &ResourceKey,
 ) -> Result<(), Fault> {
     let factory = registry.get(name)?;
-    let conf = &*references::resolve_conf(conf, &env).map_err(references::first)?;
+    let conf = &*references::resolve_conf(conf, &env).map_err(Faults::into_first)?;
     if what_for == PluginUse::Consumer
         && let Some(credential) = factory.credential(conf)
     {

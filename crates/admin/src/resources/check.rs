@@ -42,12 +42,8 @@ pub(crate) fn check(
     }
     conf.get("vars").map_or(Ok(()), check_vars)?;
     let document = Value::Object(conf.clone());
-    let said = |faults| {
-        format!(
-            "invalid configuration: {}",
-            references::first(faults).in_words()
-        )
-    };
+    let said =
+        |faults: Faults| format!("invalid configuration: {}", faults.into_first().in_words());
     let meant = references::resolve(kind.of_model(), &document, &env).map_err(said)?;
     if kind == Kind::Ssl {
         certificates::check(&meant)?;

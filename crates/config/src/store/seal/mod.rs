@@ -22,7 +22,8 @@ use crate::references;
 use crate::way::put;
 use fields::{Found, Sort};
 
-/// Seals and opens the secrets of documents.
+/// Seals and opens the secrets of documents. By default it knows of none but those of
+/// resources, and only opens.
 #[derive(Debug, Clone, Default)]
 pub struct Seal {
     /// Whether it seals; it opens either way.

@@ -403,17 +403,13 @@ fn what_can_be_told_before_it_is_kept_is_told() {
             json!({"uri": "/a", "plugins": {}, "id": "2"}),
             "wrong route id",
         ),
-        ("secrets/vault/1", json!({"uri": "x"}), ""),
         (
-            "secrets/1",
+            "secrets/vault/1",
             json!({"uri": "x"}),
-            "secrets are not supported yet",
+            "property \"uri\" validation failed: failed to match pattern",
         ),
-        (
-            "protos/1",
-            json!({"content": "x"}),
-            "protos are not supported",
-        ),
+        ("secrets/1", json!({"uri": "x"}), "missing secret id"),
+        ("protos/1", json!({}), "property \"content\" is required"),
         (
             "routes/1",
             json!({"uri": "/a", "plugins": {"ext-plugin-pre-req": {"conf": [{"name": "a"}]}}}),

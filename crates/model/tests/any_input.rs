@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Number, Value};
 
 /// Names that the reader asks for, so that it gets deep into random documents.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 36] = [
     "routes",
     "services",
     "upstreams",
@@ -30,6 +30,18 @@ const KEYS: [&str; 24] = [
     "labels",
     "keepalive_pool",
     "127.0.0.1:80",
+    "ssls",
+    "cert",
+    "key",
+    "certs",
+    "keys",
+    "snis",
+    "client",
+    "skip_mtls_uri_regex",
+    "tls",
+    "client_cert_id",
+    "auth_config",
+    "vault/1",
 ];
 
 fn scalar() -> impl Strategy<Value = Value> {
@@ -63,8 +75,15 @@ fn document() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn is_read_or_refused(routes in document(), upstreams in document(), all in document()) {
-        let whole = serde_json::json!({"routes": [routes], "upstreams": [upstreams]});
+    fn is_read_or_refused(
+        routes in document(), upstreams in document(), ssls in document(), secret in document(),
+        all in document(),
+    ) {
+        let whole = serde_json::json!({
+            "routes": [routes], "upstreams": [upstreams], "ssls": [ssls],
+            "secrets": [{"id": "gcp/1", "auth_config": secret}], "plugin_metadata": [secret],
+            "protos": [secret],
+        });
         for document in [whole, all] {
             match Resources::from_json(&document) {
                 Ok(resources) => drop(resources.check_references()),

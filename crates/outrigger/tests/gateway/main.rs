@@ -41,6 +41,7 @@ mod runner_process;
 mod runners;
 mod secrets;
 mod settings_reload;
+mod sources;
 mod stopping;
 mod support;
 mod tls_upstreams;

@@ -4,6 +4,7 @@
 //! by all workers; its futures are local to the worker that polls them, so
 //! that per-worker state (see [`crate::worker::Worker`]) needs no lock.
 
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -131,6 +132,9 @@ pub struct Secrets {
     pub consumers: &'static [&'static str],
 }
 
+/// What a plugin made of its metadata; its own type.
+pub type Told = Arc<dyn Any + Send + Sync>;
+
 /// Makes plugins of one kind from their configurations.
 pub trait Factory: Send + Sync {
     /// The plugin's name in a route's `plugins`.
@@ -167,6 +171,17 @@ pub trait Factory: Send + Sync {
     fn credential(&self, conf: &Value) -> Option<Result<Credential, Fault>> {
         let _ = conf;
         None
+    }
+
+    /// Reads what all of its configurations are told: the plugin's metadata. It finds that
+    /// again in the snapshot of a request ([`Snapshot::told`](crate::snapshot::Snapshot::told)).
+    ///
+    /// # Errors
+    /// The property that does not hold.
+    fn metadata(&self, conf: &Value) -> Result<Told, Fault> {
+        let schema = self.schemas().metadata.as_ref();
+        schema.map_or(Ok(()), |schema| schema.check(conf))?;
+        Ok(Arc::new(()))
     }
 
     /// Whether a plugin that another registry built from this configuration can

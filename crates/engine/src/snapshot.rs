@@ -8,6 +8,7 @@
 mod certificates;
 mod compiler;
 mod consumers;
+mod metadata;
 mod parts;
 mod routes;
 mod shared;
@@ -28,6 +29,7 @@ use crate::upstream::Upstream;
 use crate::vars;
 use compiler::Compiler;
 use consumers::AllConsumers;
+use metadata::AllTold;
 use parts::Parts;
 use routes::Routes;
 use shared::{RulePart, Shared};
@@ -83,6 +85,7 @@ pub struct Snapshot {
     /// In their order.
     global_rules: Vec<Arc<Chain>>,
     consumers: AllConsumers,
+    told: AllTold,
     /// Where requests without a route are counted, if a plugin does.
     unrouted: Requests,
     /// That of the registry that built the plugins, or found that they can go on.
@@ -99,6 +102,7 @@ impl Snapshot {
             rules: Parts::default(),
             global_rules: Vec::new(),
             consumers: AllConsumers::default(),
+            told: AllTold::default(),
             unrouted: Metrics::default().requests(RequestLabels::default()),
             mark: Mark::default(),
         }
@@ -128,7 +132,7 @@ impl Snapshot {
         );
         let rules = compiler.global_rules(&mut resources, &previous.rules, &mut invalid);
         let consumers = compiler.consumers(&mut resources, &previous.consumers, &mut invalid);
-        compiler.check_metadata(&resources, &mut invalid);
+        let told = compiler.metadata(&resources, &previous.told, &mut invalid);
         if !invalid.is_empty() {
             return Err(invalid);
         }
@@ -138,6 +142,7 @@ impl Snapshot {
             global_rules: rules.iter().map(|rule| Arc::clone(&rule.chain)).collect(),
             rules,
             consumers,
+            told,
             unrouted: registry.metrics().requests(RequestLabels::default()),
             mark: registry.mark().clone(),
         })
@@ -152,6 +157,13 @@ impl Snapshot {
 
     pub(crate) fn consumers(&self) -> &Consumers {
         &self.consumers.found
+    }
+
+    /// What a plugin made of its metadata ([`Factory::metadata`](crate::plugin::Factory)),
+    /// if it has any.
+    #[must_use]
+    pub fn told<T: 'static>(&self, plugin: &str) -> Option<&T> {
+        self.told.get(plugin)
     }
 
     /// Where requests without a route are counted.

@@ -1,13 +1,14 @@
 //! `cors`: what browsers may do with answers to other origins' requests
 //! (Fetch Standard, "CORS protocol"), with APISIX's configuration.
 
+use std::collections::HashMap;
 use std::future::ready;
 use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use outrigger_engine::body::Body;
 use outrigger_engine::exchange::Exchange;
-use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
+use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture, Told};
 use outrigger_engine::response::{Refusal, Response};
 use outrigger_engine::schemas::Schemas;
 use outrigger_model::{Fault, PropertyPath};
@@ -16,6 +17,8 @@ use serde::Deserialize;
 
 use crate::conf;
 use crate::pattern::compile;
+
+const NAME: &str = "cors";
 
 const ALL_METHODS: HeaderValue =
     HeaderValue::from_static("GET,POST,PUT,DELETE,PATCH,HEAD,OPTIONS,CONNECT,TRACE");
@@ -31,7 +34,7 @@ pub(crate) struct CorsFactory;
 
 impl Factory for CorsFactory {
     fn name(&self) -> &'static str {
-        "cors"
+        NAME
     }
 
     fn priority(&self) -> i32 {
@@ -42,9 +45,20 @@ impl Factory for CorsFactory {
         &SCHEMAS
     }
 
+    fn metadata(&self, json: &serde_json::Value) -> Result<Told, Fault> {
+        let schema = SCHEMAS.metadata.as_ref();
+        let written: WrittenMetadata = conf::read(schema.expect("there is one"), json)?;
+        let read = |(name, text): (String, String)| {
+            let origins = Origins::read("allow_origins", &text)?;
+            Ok((name, origins))
+        };
+        let read = written.allow_origins.into_iter().map(read);
+        Ok(Arc::new(Metadata(read.collect::<Result<_, _>>()?)))
+    }
+
     fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
         let conf = conf::read(&SCHEMAS.requests, json)?;
-        Ok(Arc::new(Cors::new(&conf)?))
+        Ok(Arc::new(Cors::new(conf)?))
     }
 }
 
@@ -53,6 +67,8 @@ impl Factory for CorsFactory {
 struct Cors {
     origins: Origins,
     by_regex: Vec<Regex>,
+    /// Names of origins in the metadata, for those that are not among the others.
+    by_metadata: Vec<String>,
     timing_origins: Option<Origins>,
     timing_by_regex: Vec<Regex>,
     methods: Listed,
@@ -67,7 +83,8 @@ struct Conf {
     allow_origins: String,
     #[serde(default)]
     allow_origins_by_regex: Vec<String>,
-    allow_origins_by_metadata: Option<Vec<String>>,
+    #[serde(default)]
+    allow_origins_by_metadata: Vec<String>,
     timing_allow_origins: Option<String>,
     #[serde(default)]
     timing_allow_origins_by_regex: Vec<String>,
@@ -76,6 +93,16 @@ struct Conf {
     expose_headers: Option<String>,
     max_age: i64,
     allow_credential: bool,
+}
+
+/// Origins by the names that configurations call them.
+#[derive(Debug)]
+struct Metadata(HashMap<String, Origins>);
+
+#[derive(Deserialize)]
+struct WrittenMetadata {
+    #[serde(default)]
+    allow_origins: HashMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -96,7 +123,7 @@ enum Listed {
 }
 
 impl Cors {
-    fn new(conf: &Conf) -> Result<Self, Fault> {
+    fn new(conf: Conf) -> Result<Self, Fault> {
         let expose = conf.expose_headers.as_deref();
         let others = [
             &conf.allow_origins,
@@ -109,15 +136,12 @@ impl Cors {
                 "you can not set '*' for other option when 'allow_credential' is true",
             ));
         }
-        if conf.allow_origins_by_metadata.is_some() {
-            let message = "is not supported: write the origins into allow_origins";
-            return Err(conf::wrong_at("allow_origins_by_metadata", message));
-        }
         let timing_origins = conf.timing_allow_origins.as_deref();
         let timing_origins = timing_origins.map(|it| Origins::read("timing_allow_origins", it));
         Ok(Self {
             origins: Origins::read("allow_origins", &conf.allow_origins)?,
             by_regex: read_patterns("allow_origins_by_regex", &conf.allow_origins_by_regex)?,
+            by_metadata: conf.allow_origins_by_metadata,
             timing_origins: timing_origins.transpose()?,
             timing_by_regex: read_patterns(
                 "timing_allow_origins_by_regex",
@@ -139,7 +163,8 @@ impl Cors {
         if !matches!(self.origins, Origins::Any) || !self.by_regex.is_empty() {
             add_vary(&mut response.headers);
         }
-        if let Some(allowed) = allowed(&self.origins, &self.by_regex, origin) {
+        let allowed_here = allowed(&self.origins, &self.by_regex, origin);
+        if let Some(allowed) = allowed_here.or_else(|| self.allowed_by_metadata(exchange)) {
             self.allow(allowed, exchange, &mut response.headers);
         }
         if let Some(origins) = &self.timing_origins
@@ -147,6 +172,17 @@ impl Cors {
         {
             response.headers.insert(TIMING_ALLOW_ORIGIN, allowed);
         }
+    }
+
+    /// The origin, if the metadata allows it under one of the names.
+    fn allowed_by_metadata(&self, exchange: &Exchange) -> Option<HeaderValue> {
+        let origin = exchange.headers.get(header::ORIGIN)?;
+        let metadata: &Metadata = exchange.snapshot.as_ref()?.told(NAME)?;
+        let named = self.by_metadata.iter();
+        let mut named = named.filter_map(|name| metadata.0.get(name));
+        named
+            .any(|origins| allowed(origins, &[], Some(origin)).is_some())
+            .then(|| origin.clone())
     }
 
     fn allow(&self, origin: HeaderValue, exchange: &Exchange, headers: &mut HeaderMap) {
@@ -269,5 +305,83 @@ impl Plugin for Cors {
     ) -> PluginFuture<'a, Result<(), Refusal>> {
         self.tell(exchange, response);
         Box::pin(ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let origins = r"^(\\*|\\*\\*|null|\\w+://[^,]+(,\\w+://[^,]+)*)$";
+        let asterisk = "you can not set '*' for other option when 'allow_credential' is true";
+        for (json, expected) in [
+            (
+                json!({"allow_origins": "a.com"}),
+                &*format!("allow_origins: failed to match pattern \"{origins}\" with \"a.com\""),
+            ),
+            (
+                json!({"allow_origins": "http://a.com,"}),
+                &format!(
+                    "allow_origins: failed to match pattern \"{origins}\" with \"http://a.com,\""
+                ),
+            ),
+            (
+                json!({"max_age": 1.5}),
+                "max_age: wrong type: expected integer, got number",
+            ),
+            (
+                json!({"allow_origins_by_regex": []}),
+                "allow_origins_by_regex: expect array to have at least 1 items",
+            ),
+            (
+                json!({"allow_origins_by_regex": ["a", "a"]}),
+                "allow_origins_by_regex: expected unique items but items 1 and 2 are equal",
+            ),
+            (
+                json!({"allow_origins_by_regex": [""]}),
+                "allow_origins_by_regex[0]: string too short, expected at least 1, got 0",
+            ),
+            (
+                json!({"allow_origins_by_regex": ["a", "("]}),
+                "allow_origins_by_regex[1]: not a regular expression that is supported: \
+                 unclosed group",
+            ),
+            (json!({"allow_credential": true}), asterisk),
+            (
+                json!({
+                    "allow_credential": true, "allow_origins": "http://a.com",
+                    "allow_methods": "GET", "allow_headers": "X-A", "expose_headers": "*",
+                }),
+                asterisk,
+            ),
+            (
+                json!({"allow_methods": "GET\n"}),
+                "allow_methods: failed to parse header value",
+            ),
+        ] {
+            let read = conf::read(&SCHEMAS.requests, &json).and_then(Cors::new);
+            assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_metadata_is_named() {
+        let said = |json: Value| {
+            let read = CorsFactory.metadata(&json);
+            read.err().map(|fault| fault.in_words()).unwrap_or_default()
+        };
+        assert_eq!(said(json!({"allow_origins": {"A": "http://a.com"}})), "");
+        let wrong = said(json!({"allow_origins": {"A": "a.com"}}));
+        assert!(
+            wrong.starts_with(
+                "property \"allow_origins\" validation failed: \
+                 failed to validate additional property A: failed to match pattern"
+            ),
+            "{wrong}"
+        );
     }
 }

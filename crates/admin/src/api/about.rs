@@ -24,8 +24,12 @@ impl AdminApi {
                     "please use PUT method to reload the plugins, {method} method is not allowed."
                 ),
             ),
-            (&Method::GET, []) if call.query("all") == Some("true") => {
-                answer::json(StatusCode::OK, &plugins(&catalogue))
+            (&Method::GET, [] | [_]) if call.query("all") == Some("true") => {
+                match call.query("subsystem") {
+                    None | Some("http") => answer::json(StatusCode::OK, &plugins(&catalogue)),
+                    Some("stream") => answer::json(StatusCode::OK, &json!({})),
+                    Some(other) => no_subsystem(other),
+                }
             }
             (&Method::GET, ["list"]) => match call.query("subsystem") {
                 None | Some("http") => {
@@ -35,9 +39,12 @@ impl AdminApi {
                 Some("stream") => answer::json(StatusCode::OK, &json!([])),
                 Some(_) => (StatusCode::BAD_REQUEST, "invalid subsystem passed").into_response(),
             },
-            (&Method::GET, [name]) => match catalogue.get(name) {
-                Some(plugin) => answer::json(StatusCode::OK, schema_asked_for(call, plugin)),
-                None => answer::error(StatusCode::NOT_FOUND, format!("plugin {name} not found")),
+            (&Method::GET, [name]) => match (call.query("subsystem"), catalogue.get(name)) {
+                (None | Some("http"), Some(plugin)) => schema_asked_for(call, plugin),
+                (None | Some("http" | "stream"), _) => {
+                    answer::error(StatusCode::NOT_FOUND, "plugin not found")
+                }
+                (Some(other), _) => no_subsystem(other),
             },
             _ => answer::error(StatusCode::NOT_FOUND, "not found"),
         }
@@ -49,7 +56,7 @@ impl AdminApi {
         match (&call.method, rest) {
             (&Method::POST, ["validate", collection]) => self.validate(call, collection),
             (&Method::GET, ["plugins", name]) => match catalogue.get(name) {
-                Some(plugin) => answer::json(StatusCode::OK, schema_asked_for(call, plugin)),
+                Some(plugin) => schema_asked_for(call, plugin),
                 None => no_schema(name),
             },
             (&Method::GET, [name]) => match Kind::of_schema(name) {
@@ -80,15 +87,25 @@ fn no_schema(name: &str) -> Response {
     answer::error(StatusCode::BAD_REQUEST, format!("not found schema: {name}"))
 }
 
+fn no_subsystem(name: &str) -> Response {
+    answer::error(
+        StatusCode::BAD_REQUEST,
+        format!("unsupported subsystem: {name}"),
+    )
+}
+
 /// The schema of a plugin's configuration, for requests or, with
 /// `schema_type`, for consumers or its metadata.
-fn schema_asked_for<'p>(call: &Call, plugin: &'p PluginInfo) -> &'p Value {
+fn schema_asked_for(call: &Call, plugin: &PluginInfo) -> Response {
     let asked = match call.query("schema_type") {
         Some("consumer") => plugin.consumer_schema.as_ref(),
         Some("metadata") => plugin.metadata_schema.as_ref(),
-        _ => None,
+        _ => Some(&plugin.schema),
     };
-    asked.unwrap_or(&plugin.schema)
+    match asked {
+        Some(schema) => answer::json(StatusCode::OK, schema),
+        None => answer::error(StatusCode::BAD_REQUEST, "not found schema"),
+    }
 }
 
 /// All schemas, in the shape of `GET /v1/schema` of the control API.

@@ -45,15 +45,15 @@ pub(super) fn id() -> Value {
     ]})
 }
 
-pub(super) fn name() -> Value {
+fn name() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": 256})
 }
 
-pub(super) fn desc() -> Value {
+fn desc() -> Value {
     json!({"type": "string", "maxLength": 256})
 }
 
-pub(super) fn labels() -> Value {
+fn labels() -> Value {
     json!({
         "description": "key/value pairs to specify attributes",
         "type": "object",
@@ -70,7 +70,7 @@ pub(super) fn labels() -> Value {
 }
 
 /// When it was made or changed, in seconds since 1970.
-pub(super) fn time() -> Value {
+fn time() -> Value {
     json!({"type": "integer"})
 }
 
@@ -81,6 +81,29 @@ pub(super) fn timeouts() -> Value {
         "properties": {"connect": seconds, "send": seconds, "read": seconds},
         "required": ["connect", "send", "read"],
     })
+}
+
+/// A resource with these rules of its own: it has no other properties, but for its times.
+fn resource(mut own: Value) -> Value {
+    own["type"] = json!("object");
+    own["additionalProperties"] = json!(false);
+    for key in ["create_time", "update_time"] {
+        own["properties"][key] = time();
+    }
+    own
+}
+
+/// A [`resource`] with an id and what people call it.
+pub(super) fn described(mut own: Value) -> Value {
+    for (key, schema) in [
+        ("id", id()),
+        ("name", name()),
+        ("desc", desc()),
+        ("labels", labels()),
+    ] {
+        own["properties"][key] = schema;
+    }
+    resource(own)
 }
 
 fn plugins() -> Value {
@@ -158,8 +181,7 @@ fn methods() -> Value {
 }
 
 fn route() -> Value {
-    json!({
-        "type": "object",
+    described(json!({
         "properties": {
             "uri": {"type": "string", "minLength": 1, "maxLength": 4096},
             "uris": {
@@ -168,8 +190,6 @@ fn route() -> Value {
                 "minItems": 1,
                 "uniqueItems": true,
             },
-            "name": name(),
-            "desc": desc(),
             "priority": {"type": "integer", "default": 0},
             "methods": methods(),
             "host": host(),
@@ -186,14 +206,10 @@ fn route() -> Value {
             "plugins": plugins(),
             "plugin_config_id": id(),
             "upstream": upstream(),
-            "labels": labels(),
             "service_id": id(),
             "upstream_id": id(),
             "enable_websocket": websocket(),
             "status": on_or_off("route status, 1 to enable, 0 to disable"),
-            "id": id(),
-            "create_time": time(),
-            "update_time": time(),
         },
         "allOf": [
             either("uri", "uris", false),
@@ -205,34 +221,22 @@ fn route() -> Value {
             {"required": ["script", "plugins"]},
             {"required": ["script", "plugin_config_id"]},
         ]},
-        "additionalProperties": false,
-    })
+    }))
 }
 
 fn service() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "id": id(),
-            "name": name(),
-            "desc": desc(),
-            "labels": labels(),
-            "plugins": plugins(),
-            "upstream": upstream(),
-            "upstream_id": id(),
-            "script": script(),
-            "enable_websocket": websocket(),
-            "hosts": hosts(),
-            "create_time": time(),
-            "update_time": time(),
-        },
-        "additionalProperties": false,
-    })
+    described(json!({"properties": {
+        "plugins": plugins(),
+        "upstream": upstream(),
+        "upstream_id": id(),
+        "script": script(),
+        "enable_websocket": websocket(),
+        "hosts": hosts(),
+    }}))
 }
 
 fn consumer() -> Value {
-    json!({
-        "type": "object",
+    resource(json!({
         "properties": {
             "username": {
                 "type": "string",
@@ -244,77 +248,45 @@ fn consumer() -> Value {
             "plugins": plugins(),
             "labels": labels(),
             "desc": desc(),
-            "create_time": time(),
-            "update_time": time(),
         },
         "required": ["username"],
-        "additionalProperties": false,
-    })
+    }))
 }
 
 fn credential() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "id": id(),
-            "name": name(),
-            "desc": desc(),
-            "labels": labels(),
-            "plugins": {"type": "object", "maxProperties": 1},
-            "create_time": time(),
-            "update_time": time(),
-        },
-        "additionalProperties": false,
-    })
+    described(json!({"properties": {
+        "plugins": {"type": "object", "maxProperties": 1},
+    }}))
 }
 
 /// A plugin config, or a consumer group.
 fn plugin_set() -> Value {
-    json!({
-        "type": "object",
+    resource(json!({
         "properties": {
             "id": id(),
             "name": {"type": "string"},
             "desc": desc(),
             "labels": labels(),
             "plugins": plugins(),
-            "create_time": time(),
-            "update_time": time(),
         },
         "required": ["id", "plugins"],
-        "additionalProperties": false,
-    })
+    }))
 }
 
 fn global_rule() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "id": id(),
-            "plugins": plugins(),
-            "create_time": time(),
-            "update_time": time(),
-        },
+    resource(json!({
+        "properties": {"id": id(), "plugins": plugins()},
         "required": ["id", "plugins"],
-        "additionalProperties": false,
-    })
+    }))
 }
 
 fn proto() -> Value {
-    json!({
-        "type": "object",
+    described(json!({
         "properties": {
-            "id": id(),
-            "name": name(),
-            "desc": desc(),
-            "labels": labels(),
             "content": {"type": "string", "minLength": 1, "maxLength": 1_048_576},
-            "create_time": time(),
-            "update_time": time(),
         },
         "required": ["content"],
-        "additionalProperties": false,
-    })
+    }))
 }
 
 fn ssl() -> Value {
@@ -322,13 +294,8 @@ fn ssl() -> Value {
         {"type": "string", "minLength": 128, "maxLength": 65_536},
         {"type": "string", "pattern": "^\\$(secret|env|ENV)://"},
     ]});
-    json!({
-        "type": "object",
+    described(json!({
         "properties": {
-            "id": id(),
-            "name": name(),
-            "desc": desc(),
-            "labels": labels(),
             "type": {
                 "description": "ssl certificate type, server to server certificate, \
                                 client to client certificate for upstream",
@@ -363,8 +330,6 @@ fn ssl() -> Value {
                 "uniqueItems": true,
             },
             "status": on_or_off("ssl status, 1 to enable, 0 to disable"),
-            "create_time": time(),
-            "update_time": time(),
         },
         "if": {"properties": {"type": {"enum": ["server"]}}},
         "then": {"oneOf": [
@@ -372,8 +337,7 @@ fn ssl() -> Value {
             {"required": ["snis", "key", "cert"]},
         ]},
         "else": {"required": ["key", "cert"]},
-        "additionalProperties": false,
-    })
+    }))
 }
 
 #[cfg(test)]

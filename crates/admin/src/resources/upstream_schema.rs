@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::schemas::{desc, id, labels, name, time, timeouts};
+use super::schemas::{described, id, timeouts};
 
 /// A host, with or without a wildcard.
 pub(super) fn host() -> Value {
@@ -10,8 +10,7 @@ pub(super) fn host() -> Value {
 }
 
 pub(super) fn upstream() -> Value {
-    json!({
-        "type": "object",
+    described(json!({
         "properties": {
             "nodes": nodes(),
             "retries": {"type": "integer", "minimum": 0},
@@ -49,7 +48,6 @@ pub(super) fn upstream() -> Value {
                 "enum": ["grpc", "grpcs", "http", "https", "tcp", "tls", "udp", "kafka"],
                 "default": "http",
             },
-            "labels": labels(),
             "discovery_type": {"description": "discovery type", "type": "string"},
             "discovery_args": {
                 "type": "object",
@@ -66,18 +64,12 @@ pub(super) fn upstream() -> Value {
             },
             "upstream_host": host(),
             "service_name": {"type": "string", "minLength": 1, "maxLength": 256},
-            "name": name(),
-            "desc": desc(),
-            "id": id(),
-            "create_time": time(),
-            "update_time": time(),
         },
         "oneOf": [
             {"required": ["nodes"]},
             {"required": ["service_name", "discovery_type"]},
         ],
-        "additionalProperties": false,
-    })
+    }))
 }
 
 fn nodes() -> Value {

@@ -93,8 +93,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 async fn stop(bench: &Bench) -> Outcome {
-    let (token, expect) = bench.plugins(Behaviour::Stop).await?;
-    let talk = play(bench, token, expect).await?;
+    let (talk, expect) = played(bench, Behaviour::Stop).await?;
     let stop = stopped(&talk)?;
     // 0 stands for 200.
     let status = if stop.status == 0 { 200 } else { stop.status };
@@ -117,8 +116,7 @@ async fn stop_ends_chain(bench: &Bench) -> Outcome {
 }
 
 async fn rewrite_path(bench: &Bench) -> Outcome {
-    let (token, expect) = bench.plugins(Behaviour::RewritePath).await?;
-    let talk = play(bench, token, expect).await?;
+    let (talk, expect) = played(bench, Behaviour::RewritePath).await?;
     match rewritten(&talk)?.path {
         Some(path) => same_text("path", path, expect.path.as_deref())?,
         None => return wrong("it does not change the path"),
@@ -127,8 +125,7 @@ async fn rewrite_path(bench: &Bench) -> Outcome {
 }
 
 async fn rewrite_headers(bench: &Bench) -> Outcome {
-    let (token, expect) = bench.plugins(Behaviour::RewriteHeaders).await?;
-    let talk = play(bench, token, expect).await?;
+    let (talk, expect) = played(bench, Behaviour::RewriteHeaders).await?;
     same_changes(
         "headers",
         rewritten(&talk)?.headers,
@@ -138,15 +135,13 @@ async fn rewrite_headers(bench: &Bench) -> Outcome {
 }
 
 async fn rewrite_args(bench: &Bench) -> Outcome {
-    let (token, expect) = bench.plugins(Behaviour::RewriteArgs).await?;
-    let talk = play(bench, token, expect).await?;
+    let (talk, expect) = played(bench, Behaviour::RewriteArgs).await?;
     same_changes("arguments", rewritten(&talk)?.args, expect.args.as_ref())?;
     Ok(Seen::Right)
 }
 
 async fn rewrite_body(bench: &Bench) -> Outcome {
-    let (token, expect) = bench.plugins(Behaviour::RewriteBody).await?;
-    let talk = play(bench, token, expect).await?;
+    let (talk, expect) = played(bench, Behaviour::RewriteBody).await?;
     match rewritten(&talk)?.body {
         Some(body) => same_text("body", body, expect.body.as_deref())?,
         None => return wrong("it does not change the body"),
@@ -155,8 +150,7 @@ async fn rewrite_body(bench: &Bench) -> Outcome {
 }
 
 async fn rewrite_response_headers(bench: &Bench) -> Outcome {
-    let (token, expect) = bench.plugins(Behaviour::RewriteResponseHeaders).await?;
-    let talk = play(bench, token, expect).await?;
+    let (talk, expect) = played(bench, Behaviour::RewriteResponseHeaders).await?;
     let headers = rewritten(&talk)?.resp_headers;
     same_changes("response headers", headers, expect.headers.as_ref())?;
     Ok(Seen::Right)
@@ -215,8 +209,7 @@ async fn rewrite_only(bench: &Bench) -> Outcome {
 }
 
 async fn chain_order(bench: &Bench) -> Outcome {
-    let (token, expect) = bench.plugins(Behaviour::Chain).await?;
-    let talk = play(bench, token, expect).await?;
+    let (talk, expect) = played(bench, Behaviour::Chain).await?;
     same_changes(
         "headers",
         rewritten(&talk)?.headers,
@@ -319,6 +312,12 @@ async fn waiting_calls(bench: &Bench) -> Outcome {
 }
 
 /// A call to plugins that are to do what `expect` says.
+/// What the plugins of `behaviour` make of a request that has what they change.
+async fn played(bench: &Bench, behaviour: Behaviour) -> Result<(Talk, &Expect), Fault> {
+    let (token, expect) = bench.plugins(behaviour).await?;
+    Ok((play(bench, token, expect).await?, expect))
+}
+
 async fn play(bench: &Bench, token: ConfToken, expect: &Expect) -> Result<Talk, Fault> {
     let headers = victims(expect.headers.as_ref());
     let args = victims(expect.args.as_ref());

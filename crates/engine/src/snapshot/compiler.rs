@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use outrigger_model::{
-    self as model, Fault, Id, Invalid, Kind, Place, PluginConfs, PropertyPath, Resources,
-};
+use outrigger_model::{self as model, Fault, Id, Invalid, Kind, Place, PluginConfs, PropertyPath};
 use serde_json::Value;
 
 use super::certificates::{SslPart, tls_of, with_identity};
@@ -120,17 +118,6 @@ impl<'a> Compiler<'a> {
             },
             message: message.to_owned(),
         })
-    }
-
-    /// What plugins are told has to be told to somebody.
-    pub(super) fn check_metadata(&self, resources: &Resources, invalid: &mut Vec<Invalid>) {
-        for metadata in &resources.plugin_metadata {
-            if let Err(Fault { path, message }) = self.registry.get(metadata.id.as_str()) {
-                let (kind, id) = (Kind::PluginMetadata, metadata.id.clone());
-                let at = Place { kind, id, path };
-                invalid.push(Invalid { at, message });
-            }
-        }
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plugin::{Factory, Phases};
+use crate::plugin::{Factory, Phases, Told};
 use crate::plugin::{Owner, Plugin};
 use outrigger_model::{Fault, PropertyPath};
 use proptest::prelude::*;
@@ -558,4 +558,57 @@ fn two_resources_of_one_id_are_refused() {
     let expected = ["route 1: id: another route has the id 1 too"];
     assert_eq!(faults(compile(two.clone(), &before)), expected);
     assert_eq!(faults(compile(two, &Snapshot::empty())), expected);
+}
+
+/// Remembers what it is told.
+struct ListenerFactory;
+
+impl Factory for ListenerFactory {
+    fn name(&self) -> &'static str {
+        "mark"
+    }
+
+    fn priority(&self) -> i32 {
+        1
+    }
+
+    fn build(&self, conf: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
+        Ok(Arc::new(Mark(conf.clone())))
+    }
+
+    fn metadata(&self, conf: &Value) -> Result<Told, Fault> {
+        match &conf["word"] {
+            Value::String(word) => Ok(Arc::new(word.clone())),
+            _ => Err(Fault {
+                path: PropertyPath::root().key("word"),
+                message: "is no text".to_owned(),
+            }),
+        }
+    }
+}
+
+#[test]
+fn a_plugin_finds_what_it_is_told_in_the_snapshot() {
+    let registry = Registry::new([Box::new(ListenerFactory) as Box<dyn Factory>]);
+    let told = |word: Value| json!({"plugin_metadata": [{"id": "mark", "word": word}]});
+    let compile =
+        |resources: &Value, previous: &Snapshot| compile_by(&registry, resources, previous);
+    let first = compile(&told(json!("a")), &Snapshot::empty()).unwrap();
+    let same = compile(&told(json!("a")), &first).unwrap();
+    let other = compile(&told(json!("b")), &same).unwrap();
+    let none = compile(&json!({}), &other).unwrap();
+    let word = |snapshot| Snapshot::told::<String>(snapshot, "mark");
+    assert!(std::ptr::eq(word(&first).unwrap(), word(&same).unwrap()));
+    assert_eq!(word(&other).unwrap(), "b");
+    assert_eq!(word(&none), None);
+    assert_eq!(first.told::<u8>("mark"), None);
+
+    let wrong = compile(&told(json!(5)), &other).unwrap_err();
+    assert_eq!(
+        wrong[0].to_string(),
+        "plugin_metadata mark: word: is no text"
+    );
+    let unknown = json!({"plugin_metadata": [{"id": "nobody"}]});
+    let unknown = compile(&unknown, &other).unwrap_err()[0].to_string();
+    assert!(unknown.contains("unknown plugin [nobody]"), "{unknown}");
 }

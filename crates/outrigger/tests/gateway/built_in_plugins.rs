@@ -141,6 +141,51 @@ fn request_id_names_requests_that_have_no_name() {
 }
 
 #[test]
+fn cors_knows_origins_by_their_names_in_its_metadata() {
+    let upstream = Upstream::echo();
+    let gateway = with_plugins(
+        &upstream,
+        [(
+            "/named",
+            json!({"cors": {
+                "allow_origins": "http://a.test", "allow_origins_by_metadata": ["B", "C", "none"],
+            }}),
+        )],
+        json!({"plugin_metadata": [{
+            "id": "cors",
+            "allow_origins": {"B": "http://b.test,http://c.test", "D": "http://d.test"},
+        }]}),
+    );
+    for (origin, expected) in [
+        ("http://a.test", "http://a.test"),
+        ("http://b.test", "http://b.test"),
+        ("http://c.test", "http://c.test"),
+        ("http://d.test", "-"),
+    ] {
+        let answer = gateway.get("/named").header("Origin", origin).send();
+        let allowed = header(&answer, "access-control-allow-origin");
+        assert_eq!(allowed, expected, "{origin}");
+        assert_eq!(header(&answer, "vary"), "Origin");
+    }
+}
+
+#[test]
+fn redirect_to_https_keeps_the_method_of_requests_with_bodies() {
+    let upstream = Upstream::echo();
+    let gateway = with_plugins(
+        &upstream,
+        [("/s", json!({"redirect": {"http_to_https": true}}))],
+        json!({}),
+    );
+    for (method, status) in [("GET", 301), ("HEAD", 301), ("POST", 308), ("DELETE", 308)] {
+        let answer = gateway.request(method, "/s").send();
+        assert_eq!(answer.status, status, "{method}");
+        let location = header(&answer, "location");
+        assert!(location.starts_with("https://"), "{location}");
+    }
+}
+
+#[test]
 fn cors_tells_browsers_what_they_may_do() {
     let upstream = Upstream::echo();
     let gateway = with_plugins(

@@ -39,6 +39,7 @@ mod runner_fleet;
 mod runner_output;
 mod runner_process;
 mod runners;
+mod schemas;
 mod secrets;
 mod settings_reload;
 mod sources;

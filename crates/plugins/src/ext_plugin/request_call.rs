@@ -1,23 +1,19 @@
 //! The request phases: what a step's runner makes of a request.
 
-use std::mem;
-
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::Flow;
 use outrigger_engine::response::Refusal;
-use outrigger_host::CallStats;
 use outrigger_host::a6::{ConfToken, http_req_call};
 use outrigger_telemetry::metrics::Outcome;
 
-use super::answers::{FromExchange, ToldBody};
+use super::answers::FromExchange;
 use super::context;
 use super::decision::{Decision, Stop};
 use super::failure::{Failure, Verdict};
-use super::measured::Measured;
+use super::measured::Lent;
 use super::plugin::{ExtPlugin, WorkerConnections};
 use super::steps::Step;
 use super::told::Told;
-use super::traced::ToldContext;
 
 impl ExtPlugin {
     /// Passes a request through the runners. Each call sees what those before
@@ -55,36 +51,27 @@ impl ExtPlugin {
         step: &Step,
         exchange: &mut Exchange,
     ) -> Result<Decision, Failure> {
-        let measured = Measured::begin(exchange, step, self.phase);
-        let traceparent = measured.traceparent();
-        let mut stats = CallStats::default();
-        // Taken out so that it can be read while the rest is lent to the call.
-        let mut body = mem::take(&mut exchange.body);
-        let told = ToldBody::nothing_of(&mut body);
-        let context = traceparent.as_ref();
-        let context = context.map(|it| ToldContext::new(exchange, it));
-        let decision = self
-            .call_with(step, exchange, context, told, &mut stats)
-            .await;
-        exchange.body = body;
-        let outcome = match &decision {
-            Ok(Decision::Continue) => Outcome::Continue,
-            Ok(Decision::Stop(_)) => Outcome::Stop,
-            Ok(Decision::Rewrite(_)) => Outcome::Rewrite,
-            Err(failure) => self.outcome(failure),
-        };
-        measured.end(exchange, outcome, stats);
-        decision
+        let call =
+            async |exchange: &Exchange, told: Lent<'_>| self.call_with(step, exchange, told).await;
+        self.measured(step, exchange, call, |decision| match decision {
+            Decision::Continue => Outcome::Continue,
+            Decision::Stop(_) => Outcome::Stop,
+            Decision::Rewrite(_) => Outcome::Rewrite,
+        })
+        .await
     }
 
     async fn call_with(
         &self,
         step: &Step,
         exchange: &Exchange,
-        context: Option<ToldContext<'_>>,
-        body: ToldBody<'_>,
-        stats: &mut CallStats,
+        lent: Lent<'_>,
     ) -> Result<Decision, Failure> {
+        let Lent {
+            context,
+            body,
+            stats,
+        } = lent;
         let told = Told::new(exchange, context).ok_or(Failure::Method)?;
         let args = told.args();
         let request = http_req_call::Request {

@@ -1,22 +1,19 @@
 //! The response phase: the upstream's status and headers go to the runners, its
 //! body only where one asks for it; otherwise the body streams through.
 
-use std::mem;
-
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::response::{Refusal, Response};
-use outrigger_host::CallStats;
 use outrigger_host::a6::{ConfToken, http_resp_call};
 use outrigger_telemetry::metrics::Outcome;
 
 use super::answers::{FromExchange, FromResponse, ToldBody};
 use super::context;
 use super::failure::{Failure, Verdict};
-use super::measured::Measured;
+use super::measured::Lent;
 use super::plugin::{ExtPlugin, WorkerConnections};
 use super::response_change::ResponseChange;
 use super::steps::Step;
-use super::traced::{ToldContext, entries};
+use super::traced::entries;
 
 impl ExtPlugin {
     /// Passes an upstream's response through the runners, one call after the
@@ -64,36 +61,29 @@ impl ExtPlugin {
         exchange: &mut Exchange,
         response: &mut Response,
     ) -> Result<ResponseChange, Failure> {
-        let measured = Measured::begin(exchange, step, self.phase);
-        let traceparent = measured.traceparent();
-        let mut stats = CallStats::default();
-        // Taken out so that it can be read while the rest is lent to the call.
-        let mut body = mem::take(&mut exchange.body);
-        let told = ToldBody::nothing_of(&mut body);
-        let context = traceparent.as_ref();
-        let context = context.map(|it| ToldContext::new(exchange, it));
-        let changed = self
-            .call_with_response(step, exchange, context, told, response, &mut stats)
-            .await;
-        exchange.body = body;
-        let outcome = match &changed {
-            Ok(change) if change.is_empty() => Outcome::Continue,
-            Ok(_) => Outcome::Rewrite,
-            Err(failure) => self.outcome(failure),
+        let call = async |exchange: &Exchange, told: Lent<'_>| {
+            self.call_with_response(step, exchange, told, response)
+                .await
         };
-        measured.end(exchange, outcome, stats);
-        changed
+        self.measured(step, exchange, call, |change| match change.is_empty() {
+            true => Outcome::Continue,
+            false => Outcome::Rewrite,
+        })
+        .await
     }
 
     async fn call_with_response(
         &self,
         step: &Step,
         exchange: &Exchange,
-        context: Option<ToldContext<'_>>,
-        body: ToldBody<'_>,
+        lent: Lent<'_>,
         response: &mut Response,
-        stats: &mut CallStats,
     ) -> Result<ResponseChange, Failure> {
+        let Lent {
+            context,
+            body,
+            stats,
+        } = lent;
         let (status, headers) = (response.status, &response.headers);
         let told = entries(headers, context);
         let request = http_resp_call::Request {

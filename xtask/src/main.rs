@@ -10,6 +10,7 @@
     reason = "it is a command-line tool"
 )]
 
+mod bench;
 mod ci;
 mod codegen;
 mod conformance;
@@ -26,6 +27,8 @@ Chores of the workspace.
   cargo xtask ci                 everything that a change must pass
   cargo xtask tidy               dependency arrows, sizes, paths of a machine
   cargo xtask codegen [--check]  generate the protocol's code, or only compare it
+  cargo xtask bench config [--routes N] [--seconds N]
+                                 what 10,000 or N routes cost, and changing one
   cargo xtask conformance [--only RUNNER] [--scenario NAME] [--protocol] [--list]
                                  real runners behind a real gateway, and the
                                  protocol's rules
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         ["tidy"] => done(tidy::run()),
         ["codegen"] => done(codegen::run(false)),
         ["codegen", "--check"] => done(codegen::run(true)),
+        ["bench", "config", ref rest @ ..] => done(bench::config(rest)),
         ["conformance", ref rest @ ..] => done(conformance::run(rest)),
         ["soak", rounds, ref rest @ ..] if !rounds.starts_with('-') => {
             done(conformance::soak(rounds, rest))

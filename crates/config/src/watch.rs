@@ -9,9 +9,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use outrigger_model::Resources;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::apisix_yaml::{self, Document, Format};
@@ -21,7 +23,7 @@ use crate::report::{Problem, Report};
 /// What a change of the file has brought.
 pub type Change = Result<(Document, Resources), Report>;
 
-type OwnedEnv = Box<dyn Fn(&str) -> Option<String> + Send>;
+type OwnedEnv = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A file of resources that is read again whenever it changes.
 ///
@@ -39,6 +41,8 @@ pub struct Watch {
     told: Option<Content>,
     /// What the file is that is not yet told of, because it may not last, and since when.
     doubtful: Option<(Content, Instant)>,
+    /// What the file was told to be is being parsed.
+    parsing: Option<JoinHandle<Change>>,
 }
 
 impl Watch {
@@ -46,17 +50,18 @@ impl Watch {
     pub fn new(
         file: impl Into<PathBuf>,
         format: Format,
-        env: impl Fn(&str) -> Option<String> + Send + 'static,
+        env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         Self {
             file: file.into(),
             format,
-            env: Box::new(env),
+            env: Arc::new(env),
             period: None,
             hasher: RandomState::new(),
             stamp: None,
             told: None,
             doubtful: None,
+            parsing: None,
         }
     }
 
@@ -65,17 +70,25 @@ impl Watch {
     /// A file that is gone or not complete is told of when it has been so for
     /// [`limits::WATCH_PATIENCE`].
     ///
+    /// A large file takes a while to parse: that is done on a thread of its own.
+    ///
     /// Cancelling is safe: no change gets lost. Needs a tokio runtime with time.
     pub async fn next(&mut self) -> Change {
         loop {
+            if let Some(parsing) = &mut self.parsing {
+                let parsed = parsing.await;
+                self.parsing = None;
+                return parsed.unwrap_or_else(|error| Err(unreadable(&self.file, &error)));
+            }
             let period = self.period.get_or_insert_with(|| {
                 let mut period = interval(limits::WATCH_PERIOD);
                 period.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 period
             });
             period.tick().await;
-            if let Some(change) = self.look(Instant::now()) {
-                return change;
+            if let Some(text) = self.look(Instant::now()) {
+                let parse = self.parser();
+                self.parsing = Some(spawn_blocking(move || parse(text)));
             }
         }
     }
@@ -83,11 +96,26 @@ impl Watch {
     /// As [`next`](Self::next), without waiting: what the file has become since it
     /// was last told of, if anything.
     pub fn look_now(&mut self) -> Option<Change> {
-        self.look(Instant::now())
+        if self.parsing.take().is_some() {
+            // Nobody was told of it yet.
+            self.told = None;
+            self.stamp = None;
+        }
+        let text = self.look(Instant::now())?;
+        Some(self.parser()(text))
     }
 
-    /// Looks at the file once.
-    fn look(&mut self, now: Instant) -> Option<Change> {
+    /// Makes a change of what has been read.
+    fn parser(&self) -> impl FnOnce(io::Result<String>) -> Change + Send + use<> {
+        let (file, format, env) = (self.file.clone(), self.format, Arc::clone(&self.env));
+        move |read| match read {
+            Ok(text) => apisix_yaml::parse(&text, format, &file, &*env),
+            Err(error) => Err(unreadable(&file, &error)),
+        }
+    }
+
+    /// Looks at the file once: its text, if that is to be told of.
+    fn look(&mut self, now: Instant) -> Option<io::Result<String>> {
         let read = self.read()?;
         let content = match &read {
             Ok(text) => Content::Text(self.hasher.hash_one(text)),
@@ -105,13 +133,7 @@ impl Watch {
         }
         self.doubtful = None;
         self.told = Some(content);
-        Some(match read {
-            Ok(text) => apisix_yaml::parse(&text, self.format, &self.file, &self.env),
-            Err(error) => {
-                let problem = Problem::of_file(format!("cannot be read: {error}"));
-                Err(Report::of_one(&self.file, problem))
-            }
-        })
+        Some(read)
     }
 
     /// The text of the file; none if it cannot have changed since it was last read.
@@ -143,6 +165,10 @@ impl Watch {
             }
         }
     }
+}
+
+fn unreadable(file: &Path, why: &dyn std::fmt::Display) -> Report {
+    Report::of_one(file, Problem::of_file(format!("cannot be read: {why}")))
 }
 
 /// What a file is, for comparison.

@@ -1,6 +1,7 @@
 //! What becomes of texts of `apisix.yaml`, and in which words bad ones are refused.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use outrigger_config::apisix_yaml::parse;
 use outrigger_config::{Document, Format, Report};
@@ -254,4 +255,29 @@ fn the_same_in_json_needs_no_end_and_is_located_too() {
         report,
         "conf/apisix.json:1:13: not valid JSON: expected value"
     );
+}
+
+#[test]
+fn what_was_not_edited_is_the_same_resource() {
+    let text = |uri: &str| {
+        format!(
+            "routes:\n- {{id: a, uri: /a, plugins: {{}}}}\n- {{id: b, uri: {uri}, plugins: {{}}}}\n\
+             upstreams:\n- {{id: u, nodes: {{'127.0.0.1:1': 1}}}}\n#END\n"
+        )
+    };
+    let (document, before) = accepted(&text("/b"));
+    let (edited, mut after) = accepted(&text("/other"));
+    after.take_over(&before);
+    assert!(Arc::ptr_eq(&before.routes[0], &after.routes[0]));
+    assert!(!Arc::ptr_eq(&before.routes[1], &after.routes[1]));
+    assert!(Arc::ptr_eq(&before.upstreams[0], &after.upstreams[0]));
+
+    let (before, mut after) = (document.inventory(1), edited.inventory(2));
+    after.take_over(&before);
+    let modified: Vec<_> = after
+        .iter()
+        .map(|(key, entry)| (key.as_str(), entry.modified))
+        .collect();
+    let expected = [("routes/a", 1), ("routes/b", 2), ("upstreams/u", 1)];
+    assert_eq!(modified, expected);
 }

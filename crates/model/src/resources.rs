@@ -111,6 +111,35 @@ impl Resources {
         }
     }
 
+    /// Has those that are equal to one of `before` be the same objects, so that everybody
+    /// can tell at a glance what has not changed.
+    pub fn take_over(&mut self, before: &Self) {
+        same(&mut self.routes, &before.routes, |it| Some(&it.id));
+        same(&mut self.services, &before.services, |it| Some(&it.id));
+        same(&mut self.upstreams, &before.upstreams, |it| it.id.as_ref());
+        same(&mut self.plugin_configs, &before.plugin_configs, |it| {
+            Some(&it.id)
+        });
+        same(&mut self.global_rules, &before.global_rules, |it| {
+            Some(&it.id)
+        });
+        same(&mut self.consumers, &before.consumers, |it| {
+            Some(&it.username)
+        });
+        same(&mut self.credentials, &before.credentials, |it| {
+            Some(&it.key)
+        });
+        same(&mut self.consumer_groups, &before.consumer_groups, |it| {
+            Some(&it.id)
+        });
+        same(&mut self.ssls, &before.ssls, |it| Some(&it.id));
+        same(&mut self.plugin_metadata, &before.plugin_metadata, |it| {
+            Some(&it.id)
+        });
+        same(&mut self.protos, &before.protos, |it| Some(&it.id));
+        same(&mut self.secrets, &before.secrets, |it| Some(&it.key));
+    }
+
     /// The ids of all resources of one kind, in their order.
     pub fn ids(&self, kind: Kind) -> Vec<&Id> {
         match kind {
@@ -203,6 +232,16 @@ impl Resources {
             if let Some(upstream) = upstream {
                 check.certificate(by, &inline, &upstream.tls, &ssls);
             }
+        }
+    }
+}
+
+/// Replaces resources by those of the same id in `before` that are equal.
+fn same<T: PartialEq>(now: &mut [Arc<T>], before: &[Arc<T>], id: fn(&T) -> Option<&Id>) {
+    let by_id: HashMap<_, _> = before.iter().map(|it| (id(it), it)).collect();
+    for it in now {
+        if let Some(same) = by_id.get(&id(it)).filter(|same| **same == it) {
+            *it = Arc::clone(same);
         }
     }
 }

@@ -47,6 +47,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (HARNESS, &[]),
+    ("bench", &[HARNESS]),
     ("conformance", &["a6", HARNESS]),
     ("xtask", &[]),
 ];
@@ -57,9 +58,9 @@ const BINARY: &str = "outrigger";
 /// Starts whole processes for tests.
 const HARNESS: &str = "harness";
 
-/// Whose tests use the harness. The conformance suite is a program of tests and
-/// so uses it as a library, which the table allows.
-const HARNESS_USERS: &[&str] = &[BINARY, "conformance"];
+/// Whose tests use the harness. The conformance suite and the benchmarks look at whole
+/// processes too and so use it as a library, which the table allows.
+const HARNESS_USERS: &[&str] = &[BINARY, "bench", "conformance"];
 
 /// The HTTP and TLS libraries, which may be changed for others one day.
 const HTTP: &[&str] = &["hyper", "hyper-util", "rustls", "tokio-rustls"];

@@ -69,6 +69,17 @@ impl Inventory {
         }
     }
 
+    /// Has documents that are equal to those of `before` be the same objects, of the
+    /// same revisions.
+    pub fn take_over(&mut self, before: &Self) {
+        for (key, entry) in &mut self.entries {
+            let same = before.get(key);
+            if let Some(same) = same.filter(|same| same.value == entry.value) {
+                *entry = same.clone();
+            }
+        }
+    }
+
     /// Counts the changes; it grows with each.
     pub fn revision(&self) -> u64 {
         self.revision

@@ -46,6 +46,10 @@ impl FileSource {
         Ok(source)
     }
 
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+
     /// Puts every further change into effect; reports what is wrong with one
     /// and leaves in effect what was. Grants what is wished meanwhile.
     pub(super) async fn follow(mut self, mut wishes: mpsc::Receiver<Rebuild>) {
@@ -76,12 +80,20 @@ impl FileSource {
     }
 
     fn apply(&mut self, change: Result<Read, Report>) -> Result<(), Report> {
-        let read = Arc::new(change?);
+        let read = self.taking_over(change?);
         // Kept even if it does not hold: with other runners it may.
         self.latest = Some(Arc::clone(&read));
         let compiled = self.compile(&read, None)?;
         self.put_into_effect(read, compiled);
         Ok(())
+    }
+
+    /// What did not change in the file is what it was.
+    fn taking_over(&self, (document, mut resources): Read) -> Arc<Read> {
+        if let Some(before) = self.applied.as_ref().or(self.latest.as_ref()) {
+            resources.take_over(&before.1);
+        }
+        Arc::new((document, resources))
     }
 
     /// Goes over to other plugins: with what the file says now, or if that does
@@ -92,7 +104,7 @@ impl FileSource {
         let mut is_new = false;
         match self.watch.look_now() {
             Some(Ok(read)) => {
-                self.latest = Some(Arc::new(read));
+                self.latest = Some(self.taking_over(read));
                 is_new = true;
             }
             Some(unreadable) => self.change(unreadable),
@@ -145,9 +157,10 @@ impl FileSource {
             self.live.put(compiled, None);
             return;
         }
-        let revision = self.live.resources().revision() + 1;
-        let written = Arc::new(read.0.inventory(revision));
-        let routes = self.live.put(compiled, Some(written));
+        let before = self.live.resources();
+        let mut written = read.0.inventory(before.revision() + 1);
+        written.take_over(&before);
+        let routes = self.live.put(compiled, Some(Arc::new(written)));
         self.applied = Some(read);
         let name = self.file.file_name().unwrap_or_default().display();
         tracing::info!("{name}: {routes} routes applied");

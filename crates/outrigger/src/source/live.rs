@@ -14,6 +14,7 @@ use outrigger_telemetry::metrics::Metrics;
 use tokio::sync::watch;
 
 use super::env;
+use super::retired::Retired;
 use super::store::Compiled;
 use crate::Failure;
 use crate::admin;
@@ -36,6 +37,7 @@ pub(crate) struct Live {
     /// thread comes here.
     reader: Mutex<Reader>,
     trial: Mutex<Option<Trial>>,
+    retired: Retired,
 }
 
 /// A change that was tried out and may be about to come.
@@ -81,6 +83,7 @@ impl Live {
             left_out: ArcSwap::default(),
             reader: Mutex::new(Reader::new(env)),
             trial: Mutex::default(),
+            retired: Retired::default(),
         }))
     }
 
@@ -149,7 +152,7 @@ impl Live {
     /// From now on requests run on this. Returns the number of routes.
     pub(crate) fn put(&self, snapshot: Snapshot, written: Option<Arc<Inventory>>) -> usize {
         let routes = snapshot.route_count();
-        self.snapshot.store(Arc::new(snapshot));
+        self.retired.add(self.snapshot.swap(Arc::new(snapshot)));
         if let Some(written) = written {
             self.resources.send_replace(written);
             self.metrics.config_applied(routes);
@@ -179,6 +182,11 @@ impl Live {
         let is_still_right = Arc::ptr_eq(&trial.base, &self.snapshot.load())
             && trial.inventory.has_the_documents_of(inventory);
         is_still_right.then_some(trial.compiled)
+    }
+
+    /// Drops what requests do not run on any more. Never ends.
+    pub(super) async fn drop_unused(&self) {
+        self.retired.drop_unused().await;
     }
 
     /// Those of the resources that requests do not run on because they do not hold.

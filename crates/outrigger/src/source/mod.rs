@@ -2,6 +2,7 @@
 
 mod file;
 mod live;
+mod retired;
 mod store;
 
 use std::path::Path;
@@ -54,9 +55,19 @@ impl Source {
 
     /// Puts every further change into effect. Grants what is wished meanwhile.
     pub(crate) async fn follow(self, wishes: mpsc::Receiver<Rebuild>) {
-        match self {
-            Self::File(source) => source.follow(wishes).await,
-            Self::Store(source) => source.follow(wishes).await,
+        let live = match &self {
+            Self::File(source) => source.live(),
+            Self::Store(source) => source.live(),
+        };
+        let following = async {
+            match self {
+                Self::File(source) => source.follow(wishes).await,
+                Self::Store(source) => source.follow(wishes).await,
+            }
+        };
+        tokio::select! {
+            () = following => {}
+            () = live.drop_unused() => {}
         }
     }
 }

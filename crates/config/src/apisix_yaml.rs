@@ -15,7 +15,7 @@ use outrigger_model::{Credential, Faults, Id, Invalid, Kind, Place, PropertyPath
 use serde_json::{Map, Value};
 
 use crate::env::{Env, substitute};
-use crate::references;
+use crate::references::{self, Masks};
 use crate::report::{Location, Problem, Report};
 use crate::store::{Inventory, Key};
 use crate::tree::{Marks, Tree};
@@ -68,6 +68,8 @@ impl Format {
 pub struct Document {
     file: PathBuf,
     marks: Marks,
+    /// Keep out of reports what is referred to.
+    masks: Masks,
     /// By kind and place.
     written: Map<String, Value>,
     /// The place of each resource in the array of its kind.
@@ -130,8 +132,9 @@ impl Document {
     pub fn report(&self, found: impl IntoIterator<Item = Invalid>) -> Option<Report> {
         let problems = found.into_iter().map(|Invalid { at, message }| {
             let Some(path) = self.path_of(&at) else {
-                return Problem::of_file(format!("{at}: {message}"));
+                return Problem::of_file(self.masks.hide(format!("{at}: {message}")));
             };
+            let message = self.masks.hide(message);
             let location = Some(self.marks.locate(&path));
             Problem {
                 location,
@@ -183,6 +186,7 @@ pub fn parse_part(
     let resolved = references::resolve_all(&value, env);
     let resources = resolved.and_then(|resolved| read_resources(&resolved));
     let resources = resources.map_err(|faults| Report::of_faults(file, faults, &marks))?;
+    let masks = Masks::of(&value, env);
     let Value::Object(written) = value else {
         unreachable!("resources were read from an object")
     };
@@ -190,6 +194,7 @@ pub fn parse_part(
         file: file.to_owned(),
         places: places_of(&resources, &written),
         marks,
+        masks,
         written,
     };
     Ok((document, resources))

@@ -10,6 +10,8 @@
 //! secret, which then everybody knows.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::fmt;
 
 use outrigger_model::{Fault, Faults, Kind};
 use serde_json::Value;
@@ -74,6 +76,64 @@ pub(crate) fn resolve_all<'v>(
         search.way.pop();
     }
     search.resolve(documents, env)
+}
+
+/// The secrets that references in a document lead to, to be kept out of what is said
+/// of it: whoever judges what is in their place does not know that it is secret.
+#[derive(Clone, Default)]
+pub struct Masks(Vec<Mask>);
+
+#[derive(Clone)]
+struct Mask {
+    /// The secret in the forms that a message may have it in.
+    secret: [String; 2],
+    reference: String,
+}
+
+/// Shows no secret.
+impl fmt::Debug for Masks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|mask| &mask.reference))
+            .finish()
+    }
+}
+
+impl Masks {
+    /// Those for whatever is referred to in `document`.
+    pub fn of(document: &Value, env: &Env<'_>) -> Self {
+        let mut search = Search::default();
+        search.everything(document);
+        let masks = search.found.into_iter().filter_map(|(_, reference)| {
+            let secret = match fetch(reference, env).ok()? {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            // With what JSON puts before some characters.
+            let quoted = Value::from(secret.as_str()).to_string();
+            let inside = quoted[1..quoted.len() - 1].to_owned();
+            (!secret.is_empty()).then(|| Mask {
+                secret: [secret, inside],
+                reference: reference.to_owned(),
+            })
+        });
+        let mut masks: Vec<_> = masks.collect();
+        // One secret may be a part of another.
+        masks.sort_by_key(|mask| Reverse(mask.secret[0].len()));
+        Self(masks)
+    }
+
+    /// The message with references in place of the secrets in it.
+    pub fn hide(&self, mut message: String) -> String {
+        for Mask { secret, reference } in &self.0 {
+            for secret in secret {
+                if message.contains(secret) {
+                    message = message.replace(secret, reference);
+                }
+            }
+        }
+        message
+    }
 }
 
 /// The references in a document.
@@ -251,6 +311,24 @@ mod tests {
         ] {
             assert_eq!(conf(text), at(message), "{text}");
         }
+    }
+
+    #[test]
+    fn secrets_are_kept_out_of_messages() {
+        let quotes = |name: &str| match name {
+            "QUOTED" => Some("a \"b\" c".to_owned()),
+            name => env(name),
+        };
+        let document = json!({"a": ["$env://KEY", "$env://QUOTED", "$env://GONE", "$env://EMPTY"]});
+        let masks = Masks::of(&document, &quotes);
+        let hidden = masks.hide(r#"with "hush", "a \"b\" c" and a "b" c"#.to_owned());
+        assert_eq!(
+            hidden,
+            r#"with "$env://KEY", "$env://QUOTED" and $env://QUOTED"#
+        );
+        assert!(!format!("{masks:?}").contains("hush"));
+        let none = Masks::of(&json!({"a": "hush"}), &env);
+        assert_eq!(none.hide("hush".to_owned()), "hush");
     }
 
     #[test]

@@ -10,8 +10,9 @@ use std::time::Duration;
 use outrigger_admin::api::{self, Access, Key, Role};
 use outrigger_admin::control::{Answer, Control};
 use outrigger_admin::{Catalogue, PluginInfo, PluginUse};
+use outrigger_config::references::{self, Masks};
 use outrigger_config::store::{Inventory, Key as ResourceKey, Store};
-use outrigger_config::{AdminApi, AdminKey, AdminRole, references};
+use outrigger_config::{AdminApi, AdminKey, AdminRole};
 use outrigger_engine::plugin::{Owner, Registry};
 use outrigger_model::schema::Schema;
 use outrigger_model::{Fault, Faults, Kind};
@@ -105,16 +106,20 @@ fn judge(
     key: &ResourceKey,
 ) -> Result<(), Fault> {
     let factory = registry.get(name)?;
-    let conf = &*references::resolve_conf(conf, &env).map_err(Faults::into_first)?;
-    if what_for == PluginUse::Consumer
-        && let Some(credential) = factory.credential(conf)
-    {
-        return credential.map(drop);
-    }
-    match owner(key) {
-        Some(owner) => registry.check(name, conf, &owner),
-        None => Ok(()),
-    }
+    let meant = &*references::resolve_conf(conf, &env).map_err(Faults::into_first)?;
+    let credential = match what_for {
+        PluginUse::Consumer => factory.credential(meant),
+        PluginUse::Requests => None,
+    };
+    let judged = match (credential, owner(key)) {
+        (Some(credential), _) => credential.map(drop),
+        (None, Some(owner)) => registry.check(name, meant, &owner),
+        (None, None) => Ok(()),
+    };
+    judged.map_err(|fault| Fault {
+        message: Masks::of(conf, &env).hide(fault.message),
+        ..fault
+    })
 }
 
 /// Whose plugin it is, as far as the engine knows such resources.

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use outrigger_config::references::Masks;
 use outrigger_config::store::{Inventory, Key, Store};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
@@ -15,7 +16,7 @@ use outrigger_model::Invalid;
 use tokio::sync::mpsc;
 
 use super::live::Adoptable;
-use super::{Live, Rebuild};
+use super::{Live, Rebuild, env};
 use crate::Failure;
 
 /// A store that is followed.
@@ -191,7 +192,20 @@ pub(crate) fn faults(live: &Live, inventory: &Inventory, without: &HashSet<Key>)
     let compiled = live.compile(reading.resources, None);
     let mut found = references.err().unwrap_or_default();
     found.extend(compiled.err().unwrap_or_default());
+    for Invalid { at, message } in &mut found {
+        if let Ok(key) = Key::new(at.kind.plural(), at.id.as_str()) {
+            *message = hidden(inventory, &key, std::mem::take(message));
+        }
+    }
     found
+}
+
+/// What is said of a resource, without the secrets that it refers to.
+fn hidden(inventory: &Inventory, key: &Key, message: String) -> String {
+    match inventory.get(key) {
+        Some(entry) => Masks::of(&entry.value, &env).hide(message),
+        None => message,
+    }
 }
 
 /// Compiles what holds of an inventory, for `plugins` or else the present ones.
@@ -223,6 +237,7 @@ fn compile(
             } else {
                 format!("{}: {message}", at.path)
             };
+            let why = hidden(inventory, &key, why);
             if without.insert(key.clone()) {
                 left_out.push((key, why));
             }

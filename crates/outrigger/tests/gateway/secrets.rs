@@ -318,6 +318,45 @@ fn a_reference_is_what_the_environment_says() {
 }
 
 #[test]
+fn what_is_wrong_with_what_is_referred_to_is_told_without_it() {
+    let upstream = Upstream::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let rewrite = json!({"proxy-rewrite": {"uri": "$env://TARGET"}});
+    let route = with(
+        route("/*", nodes(&[&upstream])),
+        json!({"plugins": rewrite}),
+    );
+    let good = keeping(folder.path()).env("TARGET", "/target").start();
+    must_put(&good, "routes/1", &route);
+    assert_eq!(good.get("/").send().status, 200);
+    assert_eq!(upstream.last().uri, "/target");
+    good.stop();
+
+    let bad = keeping(folder.path())
+        .env("TARGET", "hush \"hush\"")
+        .start();
+    let said = refused(&bad, "PUT", "routes/2", &route);
+    assert!(
+        said.contains("$env://TARGET") && !said.contains("hush"),
+        "{said}"
+    );
+    let left_out = bad.wait_log("routes/1 is left out");
+    assert!(left_out.contains("$env://TARGET"), "{left_out}");
+    bad.stop();
+    assert!(!bad.log().text().contains("hush"), "{}", bad.log().text());
+
+    let exit = gateway()
+        .env("TARGET", "hush \"hush\"")
+        .routes(routes([route]))
+        .run();
+    assert!(
+        exit.stderr.contains("$env://TARGET") && !exit.stderr.contains("hush"),
+        "{}",
+        exit.stderr
+    );
+}
+
+#[test]
 fn references_stand_in_files_too() {
     let upstream = Upstream::echo();
     let pair = certified();

@@ -25,6 +25,8 @@ pub const BODY: usize = 1_536 << 10;
 pub(crate) const LOCAL_LEN: u64 = 256 << 20;
 /// How long one of those may take, with the answer.
 pub(crate) const LOCAL: Duration = Duration::from_secs(60);
+/// Largest body that tells all resources at once, in bytes.
+pub(crate) const WHOLE_BODY: usize = 64 << 20;
 /// How often a change is decided anew because the resources have changed meanwhile.
 pub(crate) const DECISIONS: u32 = 16;
 /// Smallest and largest page of a list (APISIX's values).

@@ -152,6 +152,23 @@ impl Document {
     }
 }
 
+/// Reads a text as what it says alone: in YAML it needs no `#END`, and variables are not
+/// put in.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn value_of(text: &str, format: Format) -> Result<Value, String> {
+    let tree = match format {
+        Format::Json => json::parse(text),
+        Format::Yaml => yaml::parse(text),
+    };
+    let tree = tree.map_err(|problem| match problem.location {
+        Some(location) => format!("{location}: {}", problem.message),
+        None => problem.message,
+    })?;
+    Ok(tree.split().0)
+}
+
 /// Reads the text of `file`, which is written in `format`, or reports all that is
 /// wrong with it.
 pub fn parse(

@@ -626,6 +626,8 @@ fn resources_come_from_a_store_or_from_apisix_yaml() {
     ] {
         assert_eq!(source(text), Source::Store, "{text}");
     }
+    let memory = "deployment: {role_traditional: {config_provider: yaml}}";
+    assert_eq!(source(memory), Source::Memory);
     let path = PathBuf::from("/etc/outrigger/apisix.yaml");
     let format = Format::Yaml;
     assert_eq!(source(DEPLOYMENT), Source::File { path, format });
@@ -652,8 +654,8 @@ fn resources_come_from_a_store_or_from_apisix_yaml() {
             "3:3: deployment.role_data_plane: the provider \"etcd\" is not available yet: INSTEAD",
         ),
         (
-            "deployment: {role_traditional: {config_provider: yaml}}",
-            "1:14: deployment.role_traditional: the provider \"yaml\" is not available yet with \
+            "deployment: {role_traditional: {config_provider: xds}}",
+            "1:14: deployment.role_traditional: the provider \"xds\" is not available yet with \
              this role: INSTEAD",
         ),
         (

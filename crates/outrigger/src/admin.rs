@@ -65,6 +65,7 @@ pub(crate) fn api(
         gateway: running(live, control),
         seal: Arc::clone(live.seal()),
         env,
+        whole: None,
         prefix: PREFIX.to_owned(),
         cors: settings.cors,
     })

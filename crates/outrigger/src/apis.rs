@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use outrigger_admin::api::Whole;
 use outrigger_admin::control::{self, Control};
 use outrigger_admin::server::{Bound, Router, Serving, Work};
 use outrigger_admin::{metrics, status};
@@ -23,7 +24,14 @@ pub(crate) struct Subject {
     pub(crate) live: Arc<Live>,
     /// Without it there is nothing for the Admin API to change.
     pub(crate) store: Option<Arc<dyn Store>>,
+    /// What was told of all resources at once, where they are told so.
+    pub(crate) whole: Option<Arc<Whole>>,
     pub(crate) metrics: Metrics,
+}
+
+/// What is told of all resources at once, if they are told so.
+pub(crate) fn whole(settings: &Settings) -> Option<Arc<Whole>> {
+    (settings.source == Source::Memory).then(Arc::default)
 }
 
 /// The APIs that serve.
@@ -206,7 +214,8 @@ impl Subject {
             Name::Admin => match (&settings.admin, &self.store) {
                 (Some(admin), Some(store)) => {
                     let (data_dir, store) = (&settings.data_dir, Arc::clone(store));
-                    let api = admin::api(admin, data_dir, store, &self.live, gateway)?;
+                    let mut api = admin::api(admin, data_dir, store, &self.live, gateway)?;
+                    api.whole = self.whole.clone();
                     Some(api.router())
                 }
                 _ => None,

@@ -35,6 +35,8 @@ pub(crate) fn check(config: &Path) -> Result<ExitCode, Failure> {
     }
     match &settings.source {
         SourceSettings::File { path, format } => check_file(path, *format, &live),
+        // What is not told yet cannot be wrong.
+        SourceSettings::Memory => Ok(ExitCode::SUCCESS),
         SourceSettings::Store => check_store(&settings, &live),
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::Failure;
 use crate::access_log::AccessLogs;
-use crate::apis::{Apis, Subject};
+use crate::apis::{self, Apis, Subject};
 use crate::plugins::Plugins;
 use crate::proxy_settings::{self, mode};
 use crate::remote::{Remote, Wish};
@@ -114,6 +114,7 @@ impl Gateway {
         let subject = Subject {
             gateway: Arc::new(Remote::new(outbox, Arc::clone(&live))),
             store: source.store(),
+            whole: apis::whole(&settings),
             live,
             metrics,
         };

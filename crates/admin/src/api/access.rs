@@ -71,7 +71,9 @@ impl Access {
         }
         match role {
             None => Err("wrong apikey"),
-            Some(Role::Viewer) if method != Method::GET => Err("invalid method for role viewer"),
+            Some(Role::Viewer) if !matches!(*method, Method::GET | Method::HEAD) => {
+                Err("invalid method for role viewer")
+            }
             Some(_) => Ok(()),
         }
     }

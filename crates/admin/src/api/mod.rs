@@ -10,6 +10,7 @@ mod access;
 mod call;
 mod merge;
 mod read;
+mod whole;
 mod write;
 
 use std::collections::HashSet;
@@ -33,6 +34,7 @@ use crate::server::Peer;
 pub(crate) use about::schemas;
 pub use access::{Access, Key, Role};
 use call::{Call, Place};
+pub use whole::Whole;
 
 /// What the gateway does for the Admin API.
 pub trait Gateway: Send + Sync + 'static {
@@ -78,6 +80,8 @@ pub struct AdminApi {
     pub seal: Arc<Seal>,
     /// Looks up what resources refer to in the environment.
     pub env: ReaderEnv,
+    /// Where resources are in memory alone, and told all at once.
+    pub whole: Option<Arc<Whole>>,
     /// What keys begin with in answers: `/apisix`.
     pub prefix: String,
     /// Whether web pages of any origin may use it, if they have a key.
@@ -101,6 +105,7 @@ impl AdminApi {
                 match segments.first().copied().unwrap_or_default() {
                     "plugins" => self.plugins(&call, &segments[1..]).await,
                     "schema" => self.schema(&call, &segments[1..]),
+                    _ if self.whole.is_some() => whole::not_one_by_one(),
                     _ => self.resource(&call).await,
                 }
             }
@@ -188,15 +193,19 @@ async fn admit(api: &AdminApi, peer: std::net::SocketAddr, request: Request) -> 
             return answer::json(StatusCode::UNAUTHORIZED, &refusal);
         }
     }
-    let Ok(body) = to_bytes(body, limits::BODY).await else {
+    let whole = api.whole.as_ref().filter(|_| call.segments == ["configs"]);
+    let limit = whole.map_or(limits::BODY, |_| limits::WHOLE_BODY);
+    let Ok(body) = to_bytes(body, limit).await else {
         return answer::error(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "the body was not read to its end: it has to be of at most {} bytes",
-                limits::BODY
-            ),
+            format!("the body was not read to its end: it has to be of at most {limit} bytes"),
         );
     };
+    if let Some(whole) = whole
+        && call.method != Method::OPTIONS
+    {
+        return api.configs(whole, &call.method, &head.headers, &body).await;
+    }
     if let Err(why) = call.take_body(&body) {
         return answer::error(
             StatusCode::BAD_REQUEST,

@@ -84,6 +84,7 @@ fn api(failures: impl IntoIterator<Item = StoreError>) -> AdminApi {
         gateway: Arc::new(Idle),
         seal: Arc::new(seal()),
         env: |_| None,
+        whole: None,
         prefix: "/apisix".to_owned(),
         cors: false,
     }

@@ -126,8 +126,9 @@ pub fn resources(document: &Document) -> Vec<Carried<'_>> {
     resources
 }
 
-/// A resource as a store keeps it, by its key.
-fn kept(collection: &str, mut resource: Value) -> (Result<Key, NotAKey>, Value) {
+/// A resource of a document's collection as a store keeps it, with the key that it has
+/// there; it has none without an id.
+pub fn kept(collection: &str, mut resource: Value) -> (Result<Key, NotAKey>, Value) {
     let id = match (collection, resource.get("id"), resource.get("username")) {
         ("consumers", Some(Value::String(id)), _) if id.contains("/credentials/") => id.clone(),
         ("consumers", _, Some(Value::String(name))) => name.clone(),

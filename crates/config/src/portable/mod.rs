@@ -8,6 +8,6 @@ mod document;
 mod plan;
 mod text;
 
-pub use document::{Carried, LeftOut, document, resources};
+pub use document::{Carried, LeftOut, document, kept, resources};
 pub use plan::{Plan, plan};
-pub use text::text;
+pub use text::{plain_yaml, text};

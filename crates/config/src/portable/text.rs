@@ -31,6 +31,16 @@ pub fn text(document: &Map<String, Value>, format: Format) -> String {
     }
 }
 
+/// A document as YAML, as it is: for those who put no variables in.
+pub fn plain_yaml(document: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    match document.is_empty() {
+        true => text.push_str("{}\n"),
+        false => write_object(document, 0, &mut text),
+    }
+    text
+}
+
 /// The same, with nothing in it that is taken for a reference to the environment.
 fn guarded(value: &Value) -> Value {
     match value {

@@ -69,6 +69,11 @@ fn traditional(section: &Object<'_>, notes: &Notes) -> Option<Deployment> {
             source: Source::Store,
             admin: Some(admin),
         }),
+        // Not a file: APISIX's name for resources that are told through the Admin API.
+        Some("yaml") => Some(Deployment {
+            source: Source::Memory,
+            admin: Some(admin),
+        }),
         Some(provider) => {
             fault(
                 section,

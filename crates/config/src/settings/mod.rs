@@ -119,6 +119,8 @@ pub struct Settings {
 pub enum Source {
     /// The embedded store in [`Settings::data_dir`].
     Store,
+    /// Memory alone; all resources are told at once through the Admin API.
+    Memory,
     /// A file that is watched.
     File {
         /// Its path: `apisix.yaml` or `apisix.json` beside `config.yaml`.

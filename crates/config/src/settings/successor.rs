@@ -91,6 +91,7 @@ impl Waiting {
 fn source(source: &Source) -> String {
     match source {
         Source::Store => "a store".to_owned(),
+        Source::Memory => "memory".to_owned(),
         Source::File { path, .. } => shown(path),
     }
 }

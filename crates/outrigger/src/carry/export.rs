@@ -8,7 +8,7 @@ use outrigger_config::store::Key;
 use outrigger_config::{Format, Settings, Source, apisix_yaml};
 use serde_json::{Map, Value};
 
-use super::{Kept, counted};
+use super::{IN_MEMORY, Kept, counted};
 use crate::Failure;
 use crate::cli::ExportArguments;
 use crate::offline;
@@ -63,6 +63,9 @@ fn document(settings: &Settings) -> Result<(Map<String, Value>, String), Failure
         let carried = portable::resources(&document);
         let count = counted(carried.iter().map(Carried::kind));
         return Ok((document.written().clone(), count));
+    }
+    if settings.source == Source::Memory {
+        return Err(IN_MEMORY.into());
     }
     let (live, _) = offline::live(settings)?;
     let kept = control_runtime()?.block_on(Kept::open(settings, live.seal()))?;

@@ -13,7 +13,7 @@ use outrigger_config::{Document, Format, Report, Settings, Source, apisix_yaml};
 use outrigger_model::PropertyPath;
 use serde_json::Value;
 
-use super::{Kept, counted};
+use super::{IN_MEMORY, Kept, counted};
 use crate::Failure;
 use crate::cli::ImportArguments;
 use crate::offline;
@@ -25,6 +25,9 @@ const MANY: usize = 1000;
 
 pub(crate) fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let settings = Settings::load(&arguments.config, &env)?;
+    if settings.source == Source::Memory {
+        return Err(IN_MEMORY.into());
+    }
     if let Source::File { path, .. } = &settings.source {
         return Err(format!(
             "resources come from {}: write them there; \

@@ -14,6 +14,10 @@ pub(crate) use kept::{Kept, NotOpened};
 
 use clap::ValueEnum;
 
+/// What to say of a gateway that keeps its resources nowhere.
+const IN_MEMORY: &str = "resources are in the running gateway's memory alone: \
+     ask it, and tell it, at /apisix/admin/configs of its Admin API";
+
 /// A file's format, as the command line has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {

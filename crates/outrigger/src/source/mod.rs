@@ -38,6 +38,10 @@ impl Source {
             SourceSettings::File { path, format } => {
                 Self::File(Box::new(file::FileSource::open(path, *format, live).await?))
             }
+            SourceSettings::Memory => {
+                let store = Arc::new(Embedded::in_memory());
+                Self::Store(store::StoreSource::open(store, live)?)
+            }
             SourceSettings::Store => Self::Store(store::StoreSource::open(
                 embedded(&settings.data_dir, live.seal()).await?,
                 live,

@@ -43,6 +43,7 @@ mod schemas;
 mod secrets;
 mod settings_reload;
 mod sources;
+mod standalone;
 mod stopping;
 mod support;
 mod tls_upstreams;

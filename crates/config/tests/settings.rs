@@ -140,6 +140,7 @@ fn a_file_that_says_the_least_has_the_defaults() {
         body_timeout: minute,
         send_timeout: Duration::from_secs(10),
         keepalive_timeout: minute,
+        drop_underscores: false,
     };
     assert_eq!(settings.client, client);
     assert_eq!(settings.shutdown_timeout, Duration::from_secs(240));
@@ -190,6 +191,7 @@ outrigger: {data_dir: ../store, runtime_dir: /run/mine, body_memory: 64m}
         body_timeout: Duration::from_secs(2),
         send_timeout: Duration::from_secs(60),
         keepalive_timeout: Duration::ZERO,
+        drop_underscores: false,
     };
     assert_eq!(settings.client, client);
     assert_eq!(settings.shutdown_timeout, Duration::from_secs(5));
@@ -743,11 +745,9 @@ fn what_would_be_missed_is_refused_unless_it_is_off() {
   proxy_protocol: {listen_http_port: 9181}
   proxy_mode: http&stream
   stream_proxy: {tcp: [9100]}
-  delete_uri_tail_slash: true
-  normalize_uri_like_servlet: true
   lua_module_hook: a.b
 nginx_config:
-  http: {underscores_in_headers: off, real_ip_header: proxy_protocol, real_ip_recursive: 'yes',
+  http: {real_ip_header: proxy_protocol, real_ip_recursive: 'yes',
          real_ip_from: [127.0.0.1, a.test]}
 discovery: {dns: {}}
 wasm: {plugins: []}
@@ -760,21 +760,17 @@ etcd: {host: []}
             "3:3: apisix.proxy_protocol: the PROXY protocol is not supported yet: remove it",
             "4:3: apisix.proxy_mode: there is no stream proxy: use \"http\"",
             "5:3: apisix.stream_proxy: there is no stream proxy: remove it",
-            "6:3: apisix.delete_uri_tail_slash: is not supported yet: set it to false",
-            "7:3: apisix.normalize_uri_like_servlet: is not supported yet: set it to false",
-            "8:3: apisix.lua_module_hook: no Lua runs here: use a plugin, in any language, \
+            "6:3: apisix.lua_module_hook: no Lua runs here: use a plugin, in any language, \
              through a runner",
-            "10:10: nginx_config.http.underscores_in_headers: headers with underscores are not \
-             dropped yet: set it to \"on\"",
-            "10:39: nginx_config.http.real_ip_header: the PROXY protocol is not supported yet: \
+            "8:10: nginx_config.http.real_ip_header: the PROXY protocol is not supported yet: \
              name a header",
-            "10:71: nginx_config.http.real_ip_recursive: expected one of \"on\", \"off\"",
-            "11:36: nginx_config.http.real_ip_from[1]: expected an IP address or a range such as \
+            "8:42: nginx_config.http.real_ip_recursive: expected one of \"on\", \"off\"",
+            "9:36: nginx_config.http.real_ip_from[1]: expected an IP address or a range such as \
              10.0.0.0/8",
-            "12:1: discovery: service discovery is not supported yet: give upstreams nodes",
-            "13:1: wasm: WebAssembly plugins are not supported: use a runner",
-            "14:1: xrpc: xRPC is not supported: remove it",
-            "15:1: etcd: this key of APISIX 2 is not supported: see `deployment`",
+            "10:1: discovery: service discovery is not supported yet: give upstreams nodes",
+            "11:1: wasm: WebAssembly plugins are not supported: use a runner",
+            "12:1: xrpc: xRPC is not supported: remove it",
+            "13:1: etcd: this key of APISIX 2 is not supported: see `deployment`",
         ],
     );
     let settings = with(

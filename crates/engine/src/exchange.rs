@@ -24,7 +24,7 @@ use crate::host_name::{HostName, LastHost};
 use crate::real_ip::{RealIp, Told};
 use crate::response::Refusal;
 use crate::snapshot::{LocalSnapshot, MatchedRoute};
-use crate::target::Target;
+use crate::target::{PathRules, Target};
 use crate::upstream::PassHost;
 use crate::upstream_trace::UpstreamTrace;
 use crate::worker::Worker;
@@ -208,7 +208,7 @@ impl Exchange {
         mut head: request::Parts,
         body: Body,
     ) -> Result<Self, Refusal> {
-        let checked = Checked::new(&client, &mut head)?;
+        let checked = Checked::new(&client, PathRules::default(), &mut head)?;
         Ok(Self::of_checked(client, worker, head, checked, body))
     }
 

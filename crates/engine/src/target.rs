@@ -13,8 +13,10 @@ use crate::args::Args;
 use crate::limits::MAX_TARGET;
 
 mod encode;
+mod rules;
 
 pub use encode::{NewPath, QueryText, push_query};
+pub use rules::PathRules;
 
 /// A path that cannot be decoded and normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum BadPath {
     /// More `..` than there are segments.
     #[error("the path leads above the root")]
     AboveRoot,
+    /// A segment that means another place with its parameters than without.
+    #[error("the path has a segment that is nothing but dots, or nothing, before its parameters")]
+    Parameters,
     /// Not a path, such as `*`.
     #[error("the request target has no path")]
     NoPath,
@@ -43,6 +48,7 @@ pub struct Target {
     sent_path: Option<Bytes>,
     /// Query to send, where a plugin changed it; `Some(None)`: no query.
     sent_query: Option<Option<Bytes>>,
+    rules: PathRules,
 }
 
 impl Target {
@@ -52,15 +58,26 @@ impl Target {
     /// [`BadPath`] where the path cannot be normalised; the request is to be
     /// answered with 400.
     pub fn new(original: PathAndQuery) -> Result<Self, BadPath> {
-        let path = match normalise(original.path().as_bytes())? {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(path) => Some(path.into()),
+        Self::by(PathRules::default(), original)
+    }
+
+    /// Takes the target that the client sent, whose path is to be seen by these rules.
+    /// The upstream is asked for the path as the client sent it all the same, unless a
+    /// plugin changes it.
+    ///
+    /// # Errors
+    /// As [`Target::new`].
+    pub fn by(rules: PathRules, original: PathAndQuery) -> Result<Self, BadPath> {
+        let path = match rules.apply(normalise(original.path().as_bytes())?)? {
+            Cow::Borrowed(path) if path.len() == original.path().len() => None,
+            path => Some(path.into_owned().into()),
         };
         Ok(Target {
             original,
             path,
             sent_path: None,
             sent_query: None,
+            rules,
         })
     }
 
@@ -121,7 +138,7 @@ impl Target {
     /// Takes back all that plugins changed.
     pub fn restore(&mut self) {
         if self.sent_path.is_some() || self.sent_query.is_some() {
-            let original = Target::new(self.original.clone());
+            let original = Target::by(self.rules, self.original.clone());
             *self = original.expect("it was taken when the request came");
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use outrigger_config::{RealIp as RealIpSettings, Router, Settings};
 use outrigger_engine::real_ip::RealIp;
 use outrigger_engine::router::Mode;
+use outrigger_engine::target::PathRules;
 use outrigger_proxy as proxy;
 
 use crate::{access_log, traces};
@@ -44,6 +45,11 @@ pub(crate) fn of(
         max_body: settings.client.max_body_size,
         max_line: settings.client.max_header_line,
         body_timeout: settings.client.body_timeout,
+        path_rules: PathRules {
+            drop_tail_slash: settings.delete_tail_slash,
+            drop_parameters: settings.servlet_paths,
+        },
+        drop_underscores: settings.client.drop_underscores,
         show_upstream_status: settings.show_upstream_status,
         show_version: settings.server_tokens,
         tracer: traces.tracer().cloned(),

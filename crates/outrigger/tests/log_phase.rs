@@ -150,6 +150,8 @@ fn settings() -> Settings {
         max_body: None,
         max_line: 8 << 10,
         body_timeout: WAIT,
+        path_rules: outrigger_engine::target::PathRules::default(),
+        drop_underscores: false,
         show_upstream_status: false,
         show_version: true,
         upstream_trust: outrigger_model::Trust::default(),

@@ -4,6 +4,7 @@
 //! `ext_plugin` hands a request to a plugin runner; how a runner is called is
 //! the business of the crate `host`, and how it is kept running of nobody here.
 
+mod attributes;
 mod auth;
 mod basic_auth;
 mod conf;
@@ -27,12 +28,13 @@ use outrigger_engine::plugin::{Factory, Registry};
 
 use auth::AuthFactory;
 
+pub use attributes::Attributes;
 pub use ext_plugin::{External, Runners};
 
 /// All plugins of this gateway; those that call external plugins do so with
 /// `external`.
 #[must_use]
-pub fn registry(external: &External) -> Registry {
+pub fn registry(external: &External, attributes: &Attributes) -> Registry {
     let memory = external.body_memory.clone();
     let metrics = external.metrics.clone();
     let external = ext_plugin::factories(external);
@@ -46,7 +48,9 @@ pub fn registry(external: &External) -> Registry {
         Box::new(AuthFactory::<key_auth::KeyAuth>::new()),
         Box::new(consumer_restriction::ConsumerRestrictionFactory),
         Box::new(proxy_rewrite::ProxyRewrite),
-        Box::new(redirect::RedirectFactory),
+        Box::new(redirect::RedirectFactory {
+            attributes: attributes.clone(),
+        }),
         Box::new(prometheus::PrometheusFactory),
         Box::new(response_rewrite::ResponseRewriteFactory { memory }),
     ];

@@ -15,6 +15,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use regex::bytes::Regex;
 use serde::Deserialize;
 
+use crate::attributes::Attributes;
 use crate::conf;
 use crate::pattern::compile;
 use crate::replacement::{BAD_REPLACEMENT, Replacement};
@@ -41,7 +42,9 @@ static SCHEMAS: LazyLock<Schemas> =
     LazyLock::new(|| conf::schemas(include_str!("../schemas/redirect.json")));
 
 /// Makes `redirect` plugins.
-pub(crate) struct RedirectFactory;
+pub(crate) struct RedirectFactory {
+    pub(crate) attributes: Attributes,
+}
 
 impl Factory for RedirectFactory {
     fn name(&self) -> &'static str {
@@ -58,7 +61,7 @@ impl Factory for RedirectFactory {
 
     fn build(&self, json: &serde_json::Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
         let conf = conf::read(&SCHEMAS.requests, json)?;
-        Ok(Arc::new(Redirect::new(conf)?))
+        Ok(Arc::new(Redirect::new(conf, &self.attributes)?))
     }
 }
 
@@ -68,6 +71,7 @@ struct Redirect {
     to: To,
     status: StatusCode,
     append_query: bool,
+    attributes: Attributes,
 }
 
 /// `encode_uri` is not asked for: values are always encoded here, since what they are
@@ -95,7 +99,7 @@ enum To {
 }
 
 impl Redirect {
-    fn new(conf: Conf) -> Result<Self, Fault> {
+    fn new(conf: Conf, attributes: &Attributes) -> Result<Self, Fault> {
         if conf.http_to_https == Some(true) && conf.append_query_string {
             return Err(conf::wrong(
                 "only one of `http_to_https` and `append_query_string` can be configured.",
@@ -126,6 +130,7 @@ impl Redirect {
             to,
             status: conf::status(PropertyPath::root().key("ret_code"), conf.ret_code)?,
             append_query: conf.append_query_string,
+            attributes: attributes.clone(),
         })
     }
 
@@ -148,6 +153,7 @@ impl Redirect {
                 if exchange.client.scheme == "https" {
                     return None;
                 }
+                let port = port.or_else(|| self.attributes.https_port());
                 let port = port.filter(|port| *port != 443);
                 let port = port.map(|port| format!(":{port}")).unwrap_or_default();
                 let host = exchange.host.as_str();

@@ -48,6 +48,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         max_body: None,
         max_line: 8 << 10,
         body_timeout: Duration::from_secs(60),
+        path_rules: outrigger_engine::target::PathRules::default(),
+        drop_underscores: false,
         show_upstream_status: false,
         show_version: true,
         tracer: None,

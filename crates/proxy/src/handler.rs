@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderName, HeaderValue, Request, StatusCode, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -159,17 +159,30 @@ fn check(
     seen: Seen<'_>,
 ) -> Result<(Checked, Body, RequestLength), Refusal> {
     let length = check_lines(head, settings.max_line)?;
+    if settings.drop_underscores {
+        drop_underscores(&mut head.headers);
+    }
     let (body, received) = client_body::receive(incoming, settings, seen.unread)?;
     if seen.ambiguous.get() && head.headers.contains_key(header::TRANSFER_ENCODING) {
         let both = "there are both Content-Length and Transfer-Encoding";
         return Err(Refusal::BadRequest(both.into()));
     }
-    let checked = Checked::new(client, head)?;
+    let checked = Checked::new(client, settings.path_rules, head)?;
     let length = RequestLength {
         head: length,
         body: received,
     };
     Ok((checked, body, length))
+}
+
+/// Takes away what somebody who turns dashes into underscores, as CGI does, would take for
+/// another field.
+fn drop_underscores(headers: &mut HeaderMap) {
+    let doubtful = |name: &&HeaderName| name.as_str().contains('_');
+    let names: Vec<HeaderName> = headers.keys().filter(doubtful).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// Bytes of a request's head as it is usually written.

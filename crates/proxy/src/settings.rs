@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_engine::real_ip::RealIp;
+use outrigger_engine::target::PathRules;
 use outrigger_model::{Cidr, Trust};
 use outrigger_telemetry::metrics::Metrics;
 use outrigger_telemetry::trace::Tracer;
@@ -33,6 +34,10 @@ pub struct Settings {
     pub max_line: usize,
     /// Between two parts of a request's body.
     pub body_timeout: Duration,
+    /// How routes and plugins see paths.
+    pub path_rules: PathRules,
+    /// Whether fields of requests with an underscore in their names are left out.
+    pub drop_underscores: bool,
     /// Whether every response tells the upstream's status, not only a failed one.
     pub show_upstream_status: bool,
     /// Whether the field `Server` tells the version.

@@ -9,6 +9,7 @@ use outrigger_model::{Cidr, Trust};
 
 use super::foreign::{self, Notes};
 use super::{ControlApi, DataEncryption, Router, control, listen, status, trust};
+use crate::limits;
 
 /// What the section says.
 pub(super) struct Apisix {
@@ -19,6 +20,10 @@ pub(super) struct Apisix {
     pub(super) admin: bool,
     pub(super) control: Option<ControlApi>,
     pub(super) status: Option<SocketAddr>,
+    /// What the gateway is called among others.
+    pub(super) id: Option<String>,
+    pub(super) delete_tail_slash: bool,
+    pub(super) servlet_paths: bool,
     pub(super) show_upstream_status: bool,
     pub(super) server_tokens: bool,
     pub(super) upstream_trust: Trust,
@@ -37,6 +42,9 @@ pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix
         admin: flag("enable_admin", true),
         control: control::read(section),
         status: status::read(section),
+        id: section.read("id", |at| Some(at.text(1..=limits::TRACE_TEXT)?.to_owned())),
+        delete_tail_slash: flag("delete_uri_tail_slash", false),
+        servlet_paths: flag("normalize_uri_like_servlet", false),
         show_upstream_status: flag("show_upstream_status_in_response_header", false),
         server_tokens: flag("enable_server_tokens", true),
         upstream_trust: read_ssl(section, folder),

@@ -12,6 +12,7 @@ use outrigger_model::PropertyPath;
 use outrigger_model::read::{At, Object};
 use serde_json::Value;
 
+use super::shape;
 use crate::tree::Marks;
 
 /// What was accepted and has no effect.
@@ -65,6 +66,9 @@ pub(super) type Table = &'static [(&'static str, Fate)];
 pub(super) fn sort_out(section: &Object<'_>, table: Table, notes: &Notes) {
     for (key, fate) in table {
         let Some(at) = section.get(key) else { continue };
+        if !matches!(fate, Refused(_)) {
+            shape::check(&at);
+        }
         match fate {
             Nginx => notes.add(&at, "only nginx needs this; it has no effect here"),
             NoEffect(_) | Refused(_) if asks_for_nothing(at.value()) => {}
@@ -144,20 +148,11 @@ pub(super) const APISIX: Table = &[
     ("worker_startup_time_threshold", Nginx),
     ("events", Nginx),
     ("lru", NoEffect("no secrets are fetched")),
-    ("id", NoEffect("the gateway has no id yet")),
     (
         "disable_upstream_healthcheck",
         NoEffect("there are no health checks yet"),
     ),
     ("tracing", NoEffect(NOT_YET)),
-    (
-        "delete_uri_tail_slash",
-        Refused("is not supported yet: set it to false"),
-    ),
-    (
-        "normalize_uri_like_servlet",
-        Refused("is not supported yet: set it to false"),
-    ),
     (
         "proxy_protocol",
         Refused("the PROXY protocol is not supported yet: remove it"),
@@ -227,6 +222,7 @@ pub(super) const NGINX: Table = &[
     ("error_log", NoEffect("the log goes to standard error")),
     ("enable_cpu_affinity", Nginx),
     ("worker_rlimit_nofile", Nginx),
+    ("worker_rlimit_core", Nginx),
     ("max_pending_timers", Nginx),
     ("max_running_timers", Nginx),
     ("event", Nginx),

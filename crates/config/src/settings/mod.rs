@@ -15,8 +15,10 @@ mod foreign;
 mod listen;
 mod nginx;
 mod outrigger;
+mod plugin_attr;
 mod prometheus;
 mod real_ip;
+mod shape;
 mod status;
 mod successor;
 mod tracing;
@@ -75,6 +77,13 @@ pub struct Settings {
     pub metrics: Option<MetricsExport>,
     /// Which requests are traced; none if tracing is off.
     pub tracing: Option<Tracing>,
+    /// Whether routes and plugins see paths without a slash at the end.
+    pub delete_tail_slash: bool,
+    /// Whether routes and plugins see paths without parameters of segments.
+    pub servlet_paths: bool,
+    /// The port that the plugin `redirect` leads to, where it goes over to HTTPS; none
+    /// for the usual one.
+    pub redirect_https_port: Option<u16>,
     /// Whether every response carries the upstream's status in
     /// `X-APISIX-Upstream-Status`; otherwise only one that says 5xx.
     pub show_upstream_status: bool,
@@ -173,6 +182,8 @@ pub struct ClientLimits {
     pub send_timeout: Duration,
     /// How long an idle connection is kept; zero for not at all.
     pub keepalive_timeout: Duration,
+    /// Whether fields of requests with an underscore in their names are left out.
+    pub drop_underscores: bool,
 }
 
 impl Settings {
@@ -222,7 +233,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
     let ext_plugin = ext_plugin::read(&root, &nginx.envs, folder);
     let own = root.section("outrigger", |section| outrigger::read(section, folder));
     let plugins = root.read("plugins", read_plugins);
-    let metrics = prometheus::read(&root, notes);
+    let attributes = plugin_attr::read(&root, notes);
     foreign::sort_out(&root, foreign::TOP, notes);
     root.finish();
     let deployment = deployment?;
@@ -235,8 +246,11 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         trusted_addresses: apisix.trusted_addresses,
         control: apisix.control,
         status: apisix.status,
-        metrics,
-        tracing: own.tracing,
+        metrics: attributes.metrics,
+        tracing: own.tracing.map(|it| it.of_instance(apisix.id)),
+        delete_tail_slash: apisix.delete_tail_slash,
+        servlet_paths: apisix.servlet_paths,
+        redirect_https_port: attributes.redirect_https_port,
         show_upstream_status: apisix.show_upstream_status,
         server_tokens: apisix.server_tokens,
         upstream_trust: apisix.upstream_trust,

@@ -110,6 +110,7 @@ fn read_http(http: &Object<'_>, notes: &Notes) -> ClientLimits {
         .unwrap_or((4, 8 * 1024));
     let body = http.read("client_max_body_size", units::size);
     let keepalive = http.read("keepalive_timeout", units::time);
+    let underscores = http.read("underscores_in_headers", read_underscores);
     let limits = ClientLimits {
         max_body_size: body.filter(|size| *size != 0),
         max_header_line: line,
@@ -118,8 +119,8 @@ fn read_http(http: &Object<'_>, notes: &Notes) -> ClientLimits {
         body_timeout: seconds("client_body_timeout", 60),
         send_timeout: seconds("send_timeout", 10),
         keepalive_timeout: keepalive.unwrap_or(Duration::from_secs(60)),
+        drop_underscores: underscores.unwrap_or(false),
     };
-    refuse_dropping_underscores(http);
     foreign::sort_out(http, foreign::HTTP, notes);
     limits
 }
@@ -142,13 +143,8 @@ fn read_buffers(at: &At<'_>) -> Option<(usize, usize)> {
     buffers
 }
 
-/// Headers with underscores are let through, which is APISIX's default. Not to drop
-/// them where that is asked for would let clients forge what upstreams trust.
-fn refuse_dropping_underscores(http: &Object<'_>) {
-    let Some(at) = http.get("underscores_in_headers") else {
-        return;
-    };
-    if at.one_of(&["on", "off"]) == Some("off") {
-        at.fault("headers with underscores are not dropped yet: set it to \"on\"");
-    }
+/// Fields with underscores in their names are let through, which is APISIX's default;
+/// `off` leaves them out.
+fn read_underscores(at: &At<'_>) -> Option<bool> {
+    Some(at.one_of(&["on", "off"])? == "off")
 }

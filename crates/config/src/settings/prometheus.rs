@@ -1,5 +1,4 @@
-//! `plugin_attr`: what APISIX's plugins are told once for all. Of them only
-//! `prometheus` has a part in this gateway: where metrics are handed out.
+//! `plugin_attr.prometheus`: where metrics are handed out.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -37,21 +36,7 @@ impl Default for MetricsExport {
 }
 
 /// Reads the section; none if metrics are not handed out.
-pub(super) fn read(root: &Object<'_>, notes: &Notes) -> Option<MetricsExport> {
-    let Some(at) = root.get("plugin_attr") else {
-        return Some(MetricsExport::default());
-    };
-    // It is not finished: APISIX's plugins are many.
-    let plugins = at.object()?;
-    for (name, at) in plugins.entries() {
-        if name != "prometheus" && at.value().as_object().is_none_or(|attr| !attr.is_empty()) {
-            notes.add(&at, "has no effect: this plugin has no attributes here");
-        }
-    }
-    plugins.section("prometheus", |section| read_prometheus(section, notes))
-}
-
-fn read_prometheus(section: &Object<'_>, notes: &Notes) -> Option<MetricsExport> {
+pub(super) fn read(section: &Object<'_>, notes: &Notes) -> Option<MetricsExport> {
     let on = section.read("enable_export_server", At::boolean);
     let path = section.read("export_uri", read_path);
     let explicit = section.get("export_addr").is_some();

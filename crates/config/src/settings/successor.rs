@@ -30,6 +30,9 @@ impl Settings {
                 let key = "apisix.data_encryption";
                 waiting.keep_untold(key, &present.data_encryption, self.data_encryption)
             },
+            delete_tail_slash: self.delete_tail_slash,
+            servlet_paths: self.servlet_paths,
+            redirect_https_port: self.redirect_https_port,
             show_upstream_status: self.show_upstream_status,
             server_tokens: self.server_tokens,
             upstream_trust: self.upstream_trust,

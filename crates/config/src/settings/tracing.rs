@@ -35,6 +35,19 @@ pub struct Tracing {
     pub upstream_context: bool,
 }
 
+impl Tracing {
+    /// With the gateway's id among its attributes, unless another is there.
+    pub(super) fn of_instance(mut self, id: Option<String>) -> Self {
+        /// OpenTelemetry's name.
+        const INSTANCE: &str = "service.instance.id";
+        let known = self.resource.iter().any(|(key, _)| key == INSTANCE);
+        if let Some(id) = id.filter(|_| !known) {
+            self.resource.push((INSTANCE.to_owned(), id));
+        }
+        self
+    }
+}
+
 /// Shown without the values of header fields.
 impl fmt::Debug for Tracing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, Version, header, request};
 use super::Client;
 use crate::host_name::HostName;
 use crate::response::Refusal;
-use crate::target::Target;
+use crate::target::{PathRules, Target};
 
 /// What is sure of a request whose head means something.
 #[derive(Debug)]
@@ -22,7 +22,11 @@ impl Checked {
     /// several hosts (RFC 9112, section 3.2), a path that means nothing, both
     /// `Content-Length` and `Transfer-Encoding` (section 6.3), an unknown
     /// transfer coding (section 6.1), or the methods CONNECT and TRACE.
-    pub fn new(client: &Client, head: &mut request::Parts) -> Result<Self, Refusal> {
+    pub fn new(
+        client: &Client,
+        rules: PathRules,
+        head: &mut request::Parts,
+    ) -> Result<Self, Refusal> {
         if head.method == Method::CONNECT || head.method == Method::TRACE {
             return Err(Refusal::MethodNotAllowed);
         }
@@ -45,7 +49,8 @@ impl Checked {
         let path = head.uri.path_and_query().cloned();
         let path =
             path.ok_or_else(|| Refusal::BadRequest("the request target has no path".into()))?;
-        let target = Target::new(path).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+        let target =
+            Target::by(rules, path).map_err(|error| Refusal::BadRequest(error.to_string()))?;
         Ok(Checked { host, target })
     }
 }

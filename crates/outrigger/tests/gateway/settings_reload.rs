@@ -23,10 +23,13 @@ fn started(config: &Value) -> (Gateway, Upstream) {
         route("/which", nodes(&[&upstream])),
         json!({"plugins": {"proxy-rewrite": {"headers": {"set": {"X-Route": "exact"}}}}}),
     );
+    let secure = json!({
+        "uri": "/secure", "host": "a.test", "plugins": {"redirect": {"http_to_https": true}},
+    });
     let rest = route("/*", nodes(&[&upstream]));
     let builder = gateway()
         .config(config)
-        .routes(routes([of_host, exact, rest]));
+        .routes(routes([of_host, exact, secure, rest]));
     (builder.start(), upstream)
 }
 
@@ -123,6 +126,29 @@ fn changes() -> Vec<Change> {
             |it| {
                 let response = it.get("/").header("X-Forwarded-Host", "far.test").send();
                 seen_header(&response, "x-forwarded-host").as_deref() == Some("far.test")
+            },
+        ),
+        change(
+            json!({"apisix": {"delete_uri_tail_slash": true, "normalize_uri_like_servlet": true}}),
+            |it| {
+                let response = it.get("/which;v=1/").send();
+                // The upstream gets what the client sent.
+                let as_sent = response.json()["uri"] == "/which;v=1/";
+                as_sent && seen_header(&response, "x-route").as_deref() == Some("exact")
+            },
+        ),
+        change(http(json!({"underscores_in_headers": "off"})), |it| {
+            let response = it.get("/").header("X_User", "root").send();
+            seen_header(&response, "x_user").is_none()
+        }),
+        change(
+            json!({"plugin_attr": {
+                "prometheus": {"export_addr": {"port": 0}},
+                "redirect": {"https_port": 8443},
+            }}),
+            |it| {
+                let response = it.get("/secure").host("a.test").send();
+                response.header("location") == Some("https://a.test:8443/secure")
             },
         ),
         change(http(json!({"client_max_body_size": 4})), |it| {

@@ -289,7 +289,8 @@ mod tests {
                 "only one of `http_to_https` and `append_query_string` can be configured.",
             ),
         ] {
-            let read = conf::read(&SCHEMAS.requests, &json).and_then(Redirect::new);
+            let read = conf::read(&SCHEMAS.requests, &json)
+                .and_then(|conf| Redirect::new(conf, &Attributes::default()));
             assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
         }
     }

@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
 use outrigger_telemetry::metrics::{
-    BreakerState, CONTENT_TYPE, InstanceState, Metrics, RunnerState,
+    BreakerState, CONTENT_TYPE, EtcdState, InstanceState, Metrics, RunnerState,
 };
 use tokio::time::timeout;
 
-use crate::control::{self, Control, RunnerStatus};
+use crate::control::{self, Control, EtcdStatus, RunnerStatus};
 use crate::limits;
 
 #[derive(Clone)]
@@ -36,7 +36,20 @@ async fn tell(State(told): State<Told>) -> Response {
     let runners = timeout(limits::RUNNERS, told.gateway.runners()).await;
     let runners = by_name(&runners.unwrap_or_default());
     let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-    (kind, told.metrics.render(&runners)).into_response()
+    let mut text = told.metrics.render(&runners);
+    if let Some(etcd) = told.gateway.etcd() {
+        text.push_str(&state_of(etcd).render());
+    }
+    (kind, text).into_response()
+}
+
+fn state_of(etcd: EtcdStatus) -> EtcdState {
+    EtcdState {
+        reachable: etcd.health.reachable,
+        last_contact: etcd.health.last_contact,
+        revision: etcd.health.revision,
+        modify_indexes: etcd.modify_indexes,
+    }
 }
 
 /// Every runner with its processes.

@@ -29,8 +29,8 @@ pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{
     AccessLog, AdminApi, AdminKey, AdminRole, BreakerRule, ClientLimits, ControlApi,
-    DataEncryption, EnvRule, Escape, ExtPlugin, LogLevel, MetricsExport, OutputLevel, OutputRule,
-    RealIp, Router, RunnerLimits, RunnerSettings, RunnerTerms, RunnerTimeout, Settings, Source,
-    Tracing,
+    DataEncryption, EnvRule, Escape, EtcdHost, EtcdSettings, EtcdTls, EtcdUser, ExtPlugin,
+    LogLevel, MetricsExport, OutputLevel, OutputRule, RealIp, Router, RunnerLimits, RunnerSettings,
+    RunnerTerms, RunnerTimeout, Settings, Source, Tracing,
 };
 pub use watch::{Change, Watch, read_all, read_file};

@@ -50,6 +50,48 @@ pub const LEAST_BUFFERED: u64 = 16 * 1024 * 1024;
 pub const BREAKER_CALLS: i64 = 30_000;
 /// Most lines of a runner's output in a second, or at once.
 pub const OUTPUT_LINES: i64 = 1_000_000;
+/// Most tries to reach etcd at the start.
+pub const ETCD_STARTS: i64 = 1000;
+/// Longest prefix of etcd's keys, in bytes.
+pub const ETCD_PREFIX: usize = 512;
+/// First pause after etcd, or a member of it, has failed; each further one is twice as long.
+pub(crate) const ETCD_FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How long a connection to etcd may take to be made, if `timeout` is not shorter.
+pub(crate) const ETCD_CONNECT: Duration = Duration::from_secs(5);
+/// Most keys that are asked for at once.
+pub(crate) const ETCD_PAGE: u64 = 1000;
+/// Longest answer of etcd, in bytes: a page of keys, each of some kilobytes. One that is
+/// longer is asked for in smaller pages.
+pub(crate) const ETCD_ANSWER: usize = 64 * 1024 * 1024;
+/// Longest line of a watch, in bytes. etcd cuts what it sends at little more than
+/// the largest request that it takes, of 1.5 MiB unless it is configured otherwise.
+pub(crate) const ETCD_LINE: usize = 64 * 1024 * 1024;
+/// Most events of one revision that come in pieces: far beyond what one transaction may
+/// hold (`--max-txn-ops`).
+pub(crate) const ETCD_EVENTS: usize = 100_000;
+/// Most changes and conditions of one transaction (etcd's `--max-txn-ops`).
+pub(crate) const ETCD_CHANGES: usize = 128;
+/// Longest text of etcd's that an error shows, in characters.
+pub(crate) const ETCD_WORDS: usize = 300;
+/// How often etcd is asked whether it is there while it has nothing to tell.
+pub(crate) const ETCD_PROBE: Duration = Duration::from_secs(5);
+/// How long it may take to say so.
+pub(crate) const ETCD_PROBE_ANSWER: Duration = Duration::from_secs(5);
+/// How long a start waits for the first word of etcd where there is a snapshot to
+/// start from.
+pub(crate) const ETCD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a write waits for an etcd that is away to come back.
+pub(crate) const ETCD_WRITE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a write that was made, or was too late, waits until the gateway has
+/// heard of what changed.
+pub(crate) const ETCD_ECHO: Duration = Duration::from_secs(5);
+/// How long changes are gathered before a snapshot is written.
+pub(crate) const SNAPSHOT_PAUSE: Duration = Duration::from_millis(500);
+/// How much longer than the last snapshot took to be written the pause is: so that
+/// this never takes more than a small part of a core.
+pub(crate) const SNAPSHOT_DUTY: u32 = 20;
+/// Largest snapshot that is read, in bytes.
+pub(crate) const SNAPSHOT_LEN: u64 = 1024 * 1024 * 1024;
 /// How long to wait after something whose time was over could not be deleted.
 pub(crate) const EXPIRY_RETRY: Duration = Duration::from_secs(5);
 /// How often to look for resources whose time is over, if none is known to be near: the

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_config::{
-    AccessLog, AdminRole, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, ExtPlugin,
-    Format, OutputLevel, OutputRule, Report, Router, RunnerLimits, RunnerTerms, RunnerTimeout,
-    Settings, Source,
+    AccessLog, AdminRole, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, EtcdSettings,
+    ExtPlugin, Format, OutputLevel, OutputRule, Report, Router, RunnerLimits, RunnerTerms,
+    RunnerTimeout, Settings, Source,
 };
 
 /// The least that a file must say.
@@ -639,7 +639,8 @@ fn resources_come_from_a_store_or_from_apisix_yaml() {
     assert_eq!(source(json), Source::File { path, format });
     let instead = "use `role: traditional`, with an Admin API and a store of its own; or \
                    `role: data_plane` and `role_data_plane: {config_provider: yaml}`, and \
-                   write the resources into apisix.yaml beside this file";
+                   write the resources into apisix.yaml beside this file; or set \
+                   `deployment.etcd`, and share an etcd with other gateways";
     let said = |text: &str| {
         let report = read(text).expect_err("a report").to_string();
         report
@@ -649,11 +650,13 @@ fn resources_come_from_a_store_or_from_apisix_yaml() {
     for (text, expected) in [
         (
             "deployment:\n  role: control_plane\n  admin: {}\n",
-            "2:3: deployment.role: the role \"control_plane\" is not available yet: INSTEAD",
+            "2:3: deployment.role: deployment.etcd is required for this: say where etcd is, such \
+             as `etcd: {host: [\"http://127.0.0.1:2379\"]}`",
         ),
         (
             "deployment:\n  role: data_plane\n  role_data_plane:\n    config_provider: etcd\n",
-            "3:3: deployment.role_data_plane: the provider \"etcd\" is not available yet: INSTEAD",
+            "3:3: deployment.role_data_plane: deployment.etcd is required for this: say where \
+             etcd is, such as `etcd: {host: [\"http://127.0.0.1:2379\"]}`",
         ),
         (
             "deployment: {role_traditional: {config_provider: xds}}",
@@ -669,14 +672,117 @@ fn resources_come_from_a_store_or_from_apisix_yaml() {
             "1:14: deployment.role: expected one of \"traditional\", \"control_plane\", \
              \"data_plane\", \"standalone\", did you mean \"data_plane\"?",
         ),
-        (
-            "deployment: {etcd: {host: ['http://127.0.0.1:2379']}}",
-            "1:14: deployment.etcd: etcd is not supported yet: remove it; resources are kept in \
-             a store of the gateway's own (outrigger.data_dir)",
-        ),
     ] {
         assert_eq!(said(text), expected, "{text}");
     }
+}
+
+/// The settings of the etcd that `text` names.
+fn etcd(text: &str) -> EtcdSettings {
+    let settings = read(text).unwrap_or_else(|report| panic!("{report}"));
+    match settings.source {
+        Source::Etcd(etcd) => *etcd,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn etcd_is_the_store_where_it_is_named() {
+    let least = etcd("deployment: {etcd: {host: ['http://127.0.0.1:2379']}}");
+    assert_eq!(least.hosts[0].url(), "http://127.0.0.1:2379");
+    assert_eq!((&*least.prefix, least.startup_retry), ("/apisix", 2));
+    let times = [
+        least.timeout,
+        least.rest,
+        least.resync_delay,
+        least.watch_timeout,
+    ];
+    assert_eq!(times.map(|time| time.as_secs()), [30, 10, 5, 50]);
+    assert!(least.user.is_none() && least.tls.verify && least.tls.identity.is_none());
+
+    let all = etcd(
+        "deployment:
+  role: data_plane
+  role_data_plane: {config_provider: etcd}
+  etcd:
+    host: ['https://a.test', 'http://[::1]:1/']
+    prefix: /blue
+    timeout: 3
+    startup_retry: 7
+    health_check_timeout: 4
+    resync_delay: 0
+    watch_timeout: 9
+    user: root
+    password: ${{PORT}}
+    tls: {verify: false, sni: etcd.test}
+",
+    );
+    let hosts: Vec<_> = all.hosts.iter().map(|host| host.url()).collect();
+    assert_eq!(hosts, ["https://a.test:2379", "http://[::1]:1"]);
+    let user = all.user.expect("a user");
+    // A password of digits is a text still.
+    assert_eq!((&*user.name, &*user.password), ("root", "19080"));
+    assert!(!all.tls.verify);
+    assert_eq!(all.tls.sni.as_deref(), Some("etcd.test"));
+}
+
+#[test]
+fn a_control_plane_serves_no_requests() {
+    let etcd = "etcd: {host: ['http://127.0.0.1:2379']}";
+    let settings = read(&format!(
+        "deployment: {{role: control_plane, role_control_plane: {{config_provider: etcd}}, {etcd}}}"
+    ));
+    let settings = settings.unwrap_or_else(|report| panic!("{report}"));
+    assert!(settings.listens.is_empty() && settings.admin.is_some());
+    let settings = read(&format!(
+        "deployment: {{role: data_plane, role_data_plane: {{config_provider: etcd}}, {etcd}}}"
+    ));
+    let settings = settings.unwrap_or_else(|report| panic!("{report}"));
+    assert!(!settings.listens.is_empty() && settings.admin.is_none());
+}
+
+#[test]
+fn what_is_wrong_with_etcd_is_said_without_its_password() {
+    let report = read(
+        "deployment:
+  etcd:
+    host: ['127.0.0.1:2379', 'http://u:s3cret@a', 'http://a/b', 'ftp://a', 5]
+    prefix: 'a b'
+    timeout: 0
+    startup_retry: 0
+    resync_delay: -1
+    password: s3cret
+    tls: {cert: gone.pem, sni: 'a b', verify: 7}
+    pasword: x
+",
+    );
+    let said = report.expect_err("a report").to_string();
+    let said: Vec<_> = said
+        .lines()
+        .map(|line| line.trim_start_matches("/etc/outrigger/config.yaml:"))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "3:12: deployment.etcd.host[0]: expected a URL such as http://127.0.0.1:2379",
+            "3:30: deployment.etcd.host[1]: credentials do not belong into the URL: set user and \
+             password",
+            "3:51: deployment.etcd.host[2]: expected a URL without a path, such as \
+             http://127.0.0.1:2379",
+            "3:65: deployment.etcd.host[3]: expected a URL such as http://127.0.0.1:2379",
+            "3:76: deployment.etcd.host[4]: wrong type: expected string, got number",
+            "4:5: deployment.etcd.prefix: expected a prefix of keys such as /apisix, of at most \
+             512 bytes",
+            "5:5: deployment.etcd.timeout: expected 0 to be at least 1",
+            "6:5: deployment.etcd.startup_retry: expected 0 to be at least 1",
+            "7:5: deployment.etcd.resync_delay: expected -1 to be at least 0",
+            "8:5: deployment.etcd.password: user and password are required together",
+            "9:11: deployment.etcd.tls.cert: cert and key are required together",
+            "9:27: deployment.etcd.tls.sni: expected the name of a host",
+            "9:39: deployment.etcd.tls.verify: wrong type: expected boolean, got number",
+            "10:5: deployment.etcd.pasword: unknown property, did you mean \"password\"?",
+        ]
+    );
 }
 
 #[test]
@@ -939,6 +1045,7 @@ fn no_secret_is_shown() {
         "nginx_config: {envs: ['s3cret s3cret=s3cret', '=s3cret', APISIX_LISTEN_ADDRESS=s3cret]}\n",
         "apisix: {data_encryption: {keyring: [s3cret]}, node_listen: s3cret, trusted_addresses: [s3cret]}\n",
         "ext-plugin: {cmd: s3cret, timeout: s3cret}\n",
+        "deployment: {etcd: {host: [s3cret], user: s3cret, password: [s3cret]}}\n",
     ] {
         let report = read(text).expect_err("a report");
         assert!(

@@ -28,6 +28,7 @@
 //! alike.
 
 mod client;
+mod etcd;
 mod gateway;
 mod headers;
 pub mod limits;
@@ -41,6 +42,7 @@ mod wait;
 mod wire;
 
 pub use client::{Client, ClientError, Connection, Request, Response, together};
+pub use etcd::Etcd;
 pub use gateway::{Document, Gateway, GatewayBuilder};
 pub use headers::{Header, Headers};
 pub use output::Output;

@@ -32,3 +32,9 @@ pub(crate) const BODY: u64 = 1 << 28;
 /// A body longer than this is sent by a thread of its own, so that an answer
 /// which comes before the body has gone out is read meanwhile; in bytes.
 pub(crate) const BODY_INLINE: usize = 32 << 10;
+
+/// How many ports are tried before it is given up that nobody takes one in between.
+pub(crate) const PORTS: usize = 10;
+
+/// How many values etcd takes in one transaction.
+pub(crate) const ETCD_PUTS: usize = 128;

@@ -21,8 +21,9 @@ use serde_json::Value;
 use crate::Failure;
 use crate::source::{self, Live, env};
 
-/// What keys of resources begin with in answers (APISIX's default).
-const PREFIX: &str = "/apisix";
+/// What keys of resources begin with in answers where no etcd has them (APISIX's
+/// default).
+pub(crate) const PREFIX: &str = "/apisix";
 
 /// How long a change may take to be in effect before it is answered all the same.
 const APPLY: Duration = Duration::from_secs(1);
@@ -33,13 +34,15 @@ const KEY_FILE: &str = "admin.key";
 /// Random bytes of such a key.
 const KEY_BYTES: usize = 16;
 
-/// The Admin API on `store`, for what is configured in `settings`.
+/// The Admin API on `store`, for what is configured in `settings`. Keys of resources
+/// begin with `prefix` in answers.
 ///
 /// # Errors
 /// A key that was made up cannot be kept.
 pub(crate) fn api(
     settings: &AdminApi,
     data_dir: &Path,
+    prefix: &str,
     store: Arc<dyn Store>,
     live: &Arc<Live>,
     control: Arc<dyn Control>,
@@ -66,7 +69,7 @@ pub(crate) fn api(
         seal: Arc::clone(live.seal()),
         env,
         whole: None,
-        prefix: PREFIX.to_owned(),
+        prefix: prefix.to_owned(),
         cors: settings.cors,
     })
 }

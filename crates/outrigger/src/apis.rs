@@ -214,7 +214,11 @@ impl Subject {
             Name::Admin => match (&settings.admin, &self.store) {
                 (Some(admin), Some(store)) => {
                     let (data_dir, store) = (&settings.data_dir, Arc::clone(store));
-                    let mut api = admin::api(admin, data_dir, store, &self.live, gateway)?;
+                    let prefix = match &settings.source {
+                        Source::Etcd(etcd) => etcd.prefix.as_str(),
+                        Source::Store | Source::Memory | Source::File { .. } => admin::PREFIX,
+                    };
+                    let mut api = admin::api(admin, data_dir, prefix, store, &self.live, gateway)?;
                     api.whole = self.whole.clone();
                     Some(api.router())
                 }

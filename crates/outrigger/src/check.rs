@@ -37,7 +37,12 @@ pub(crate) fn check(config: &Path) -> Result<ExitCode, Failure> {
         SourceSettings::File { path, format } => check_file(path, *format, &live),
         // What is not told yet cannot be wrong.
         SourceSettings::Memory => Ok(ExitCode::SUCCESS),
-        SourceSettings::Store => check_store(&settings, &live),
+        SourceSettings::Store => {
+            check_store(&settings.data_dir.display().to_string(), &settings, &live)
+        }
+        SourceSettings::Etcd(etcd) => {
+            check_store(&format!("etcd at {}", etcd.prefix), &settings, &live)
+        }
     }
 }
 
@@ -56,17 +61,15 @@ fn check_file(path: &Path, format: Format, live: &Live) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-fn check_store(settings: &Settings, live: &Live) -> Result<ExitCode, Failure> {
-    let folder = settings.data_dir.display();
+/// `name` is what the store is called in what is said.
+fn check_store(name: &str, settings: &Settings, live: &Live) -> Result<ExitCode, Failure> {
     let kept = match control_runtime()?.block_on(Kept::open(settings, live.seal())) {
         Ok(Some(kept)) => kept,
         Ok(None) => {
-            tell(&format!(
-                "{folder}: ok, no resources (there is no store yet)"
-            ));
+            tell(&format!("{name}: ok, no resources (there is no store yet)"));
             return Ok(ExitCode::SUCCESS);
         }
-        Err(error @ NotOpened::Silent { .. }) => {
+        Err(error @ (NotOpened::Silent { .. } | NotOpened::Etcd(_))) => {
             complain(&error.to_string());
             return Ok(ExitCode::from(UNSEEN));
         }
@@ -74,12 +77,12 @@ fn check_store(settings: &Settings, live: &Live) -> Result<ExitCode, Failure> {
     };
     let left_out = source::left_out(live, &kept.inventory)?;
     for (key, why) in &left_out {
-        complain(&format!("{folder}: {key} would be left out: {why}"));
+        complain(&format!("{name}: {key} would be left out: {why}"));
     }
     let without = left_out.iter().map(|(key, _)| key.clone()).collect();
     let dangling = source::faults(live, &kept.inventory, &without);
     for invalid in &dangling {
-        complain(&format!("{folder}: {invalid}"));
+        complain(&format!("{name}: {invalid}"));
     }
     let is_good = left_out.is_empty() && dangling.is_empty();
     let keys = kept.inventory.iter().map(|(key, _)| key);
@@ -93,7 +96,7 @@ fn check_store(settings: &Settings, live: &Live) -> Result<ExitCode, Failure> {
         false => "",
     };
     let count = counted(good.map(Key::kind));
-    tell(&format!("{folder}: {verdict}{count}{state}"));
+    tell(&format!("{name}: {verdict}{count}{state}"));
     Ok(match is_good {
         true => ExitCode::SUCCESS,
         false => WRONG,

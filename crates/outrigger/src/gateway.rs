@@ -112,7 +112,7 @@ impl Gateway {
         access_logs.carry_out(access_log, settings.access_log.as_ref());
         let (outbox, wishes) = Wishes::new();
         let subject = Subject {
-            gateway: Arc::new(Remote::new(outbox, Arc::clone(&live))),
+            gateway: Arc::new(Remote::new(outbox, Arc::clone(&live), source.etcd())),
             store: source.store(),
             whole: apis::whole(&settings),
             live,

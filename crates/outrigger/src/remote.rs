@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use outrigger_admin::control::{Answer, Command, CommandError, Control, RunnerStatus};
-use outrigger_config::store::Inventory;
+use outrigger_admin::control::{Answer, Command, CommandError, Control, EtcdStatus, RunnerStatus};
+use outrigger_config::store::{Etcd, Inventory};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::source::Live;
@@ -29,14 +29,20 @@ pub(crate) enum Wish {
 pub(crate) struct Remote {
     wishes: mpsc::Sender<Wish>,
     live: Arc<Live>,
+    /// Where resources come from one.
+    etcd: Option<Arc<Etcd>>,
 }
 
 /// The main loop is gone, and the process soon is.
 const STOPPING: &str = "the gateway is stopping";
 
 impl Remote {
-    pub(crate) fn new(wishes: mpsc::Sender<Wish>, live: Arc<Live>) -> Self {
-        Remote { wishes, live }
+    pub(crate) fn new(
+        wishes: mpsc::Sender<Wish>,
+        live: Arc<Live>,
+        etcd: Option<Arc<Etcd>>,
+    ) -> Self {
+        Remote { wishes, live, etcd }
     }
 
     async fn ask<T>(&self, wish: impl FnOnce(oneshot::Sender<T>) -> Wish) -> Option<T> {
@@ -72,5 +78,13 @@ impl Control for Remote {
 
     fn resources(&self) -> Arc<Inventory> {
         self.live.resources()
+    }
+
+    fn etcd(&self) -> Option<EtcdStatus> {
+        let etcd = self.etcd.as_ref()?;
+        Some(EtcdStatus {
+            health: etcd.health(),
+            modify_indexes: etcd.modify_indexes(),
+        })
     }
 }

@@ -1,9 +1,10 @@
 //! The control API: what the gateway runs on, and what its runners do.
 //!
 //! `GET /v1/schema`, `/v1/healthcheck`, `/v1/routes`, `/v1/route/ID` and so on,
-//! and `PUT /v1/plugins/reload` are APISIX's. `/v1/runners` and `/v1/reload`
-//! are this gateway's own.
+//! and `PUT /v1/plugins/reload` are APISIX's. `/v1/runners`, `/v1/reload` and
+//! `/v1/etcd` are this gateway's own.
 
+mod etcd;
 mod guard;
 mod resources;
 mod runners;
@@ -27,6 +28,7 @@ use crate::answer;
 use crate::api;
 use crate::resources::Catalogue;
 
+pub use etcd::EtcdStatus;
 pub use runners::{Command, CommandError, RunnerState, RunnerStatus};
 
 /// What the gateway does for the control API.
@@ -45,6 +47,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// The resources that requests run on.
     fn resources(&self) -> Arc<Inventory>;
+
+    /// What is known of the etcd that the resources come from, where they do.
+    fn etcd(&self) -> Option<EtcdStatus>;
 }
 
 /// What comes after a moment.
@@ -69,6 +74,7 @@ pub fn router(
         .route("/v1/reload", post(reload))
         .merge(resources::router(&seal))
         .merge(runners::router())
+        .merge(etcd::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(gateway)

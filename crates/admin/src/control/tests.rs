@@ -64,6 +64,10 @@ impl Control for Fake {
         Box::pin(std::future::ready(result))
     }
 
+    fn etcd(&self) -> Option<EtcdStatus> {
+        None
+    }
+
     fn resources(&self) -> Arc<Inventory> {
         let key = Key::new("routes", "1").unwrap();
         let value = json!({"id": "1", "uri": "/a"});

@@ -6,6 +6,7 @@ use outrigger_model::read::{At, Object};
 
 use super::Source;
 use super::admin::{self, AdminApi};
+use super::etcd;
 use super::foreign::{self, Notes};
 use crate::apisix_yaml::Format;
 
@@ -19,13 +20,20 @@ const PROVIDERS: [&str; 5] = ["control_plane", "etcd", "json", "xds", "yaml"];
 /// What there is to choose as yet.
 const INSTEAD: &str = "use `role: traditional`, with an Admin API and a store of its own; or \
                        `role: data_plane` and `role_data_plane: {config_provider: yaml}`, and \
-                       write the resources into apisix.yaml beside this file";
+                       write the resources into apisix.yaml beside this file; or set \
+                       `deployment.etcd`, and share an etcd with other gateways";
+
+/// What to do where resources are to come from etcd, and nobody says where it is.
+const NO_ETCD: &str = "deployment.etcd is required for this: say where etcd is, such as \
+                       `etcd: {host: [\"http://127.0.0.1:2379\"]}`";
 
 /// What the section says.
 pub(super) struct Deployment {
     pub(super) source: Source,
     /// None where resources are not changed through the gateway.
     pub(super) admin: Option<AdminApi>,
+    /// Whether clients' requests are served.
+    pub(super) serves: bool,
 }
 
 /// None if there is a fault.
@@ -43,7 +51,8 @@ pub(super) fn read(root: &Object<'_>, folder: &Path, notes: &Notes) -> Option<De
                 section.ignore(&["role_traditional", "role_control_plane", "role_data_plane"]);
                 None
             }
-            Some("traditional") => traditional(section, notes),
+            Some("traditional") => traditional(section, folder, notes),
+            Some("control_plane") => control_plane(section, folder, notes),
             Some("data_plane") => data_plane(section, folder, notes),
             Some(role) => {
                 fault(
@@ -52,22 +61,27 @@ pub(super) fn read(root: &Object<'_>, folder: &Path, notes: &Notes) -> Option<De
                     format!("the role {role:?} is not available yet: {INSTEAD}"),
                 );
                 foreign::sort_out(section, foreign::DATA_PLANE, notes);
-                section.ignore(&["role_data_plane", "admin"]);
+                section.ignore(&["role_data_plane", "admin", "etcd"]);
                 None
             }
         }
     })
 }
 
-fn traditional(section: &Object<'_>, notes: &Notes) -> Option<Deployment> {
+fn traditional(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     foreign::sort_out(section, foreign::TRADITIONAL, notes);
+    let etcd = etcd::read(section, folder, notes);
     let provider = provider(section, "role_traditional");
     let admin = section.section("admin", |section| admin::read(section, notes));
     match provider {
-        // The embedded store is in etcd's place.
+        // Where nobody says where etcd is, the embedded store is in its place.
         None | Some("etcd") => Some(Deployment {
-            source: Source::Store,
+            source: match etcd? {
+                Some(etcd) => Source::Etcd(Box::new(etcd)),
+                None => Source::Store,
+            },
             admin: Some(admin),
+            serves: true,
         }),
         // Not a file: APISIX's name for resources that are told through the Admin API.
         Some("yaml") => Some(Deployment {
@@ -85,9 +99,46 @@ fn traditional(section: &Object<'_>, notes: &Notes) -> Option<Deployment> {
     }
 }
 
+/// The Admin API alone, on an etcd that data planes read.
+fn control_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
+    foreign::sort_out(section, foreign::CONTROL_PLANE, notes);
+    let etcd = etcd::read(section, folder, notes);
+    let admin = section.section("admin", |section| admin::read(section, notes));
+    section.section("role_control_plane", |role| {
+        foreign::sort_out(role, foreign::ROLE_CONTROL_PLANE, notes);
+        role.read("config_provider", |at: &At<'_>| at.one_of(&["etcd"]));
+    });
+    match etcd? {
+        Some(etcd) => Some(Deployment {
+            source: Source::Etcd(Box::new(etcd)),
+            admin: Some(admin),
+            serves: false,
+        }),
+        None => {
+            fault(section, "role", NO_ETCD.to_owned());
+            None
+        }
+    }
+}
+
 fn data_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     foreign::sort_out(section, foreign::DATA_PLANE, notes);
-    match provider(section, "role_data_plane") {
+    let provider = provider(section, "role_data_plane");
+    if provider == Some("etcd") {
+        return match etcd::read(section, folder, notes)? {
+            Some(etcd) => Some(Deployment {
+                source: Source::Etcd(Box::new(etcd)),
+                admin: None,
+                serves: true,
+            }),
+            None => {
+                fault(section, "role_data_plane", NO_ETCD.to_owned());
+                None
+            }
+        };
+    }
+    foreign::sort_out(section, foreign::WITHOUT_ETCD, notes);
+    match provider {
         Some("yaml") => Some(file(folder.join(YAML_FILE), Format::Yaml)),
         Some("json") => Some(file(folder.join(JSON_FILE), Format::Json)),
         Some(provider) => {
@@ -110,6 +161,7 @@ fn file(path: PathBuf, format: Format) -> Deployment {
     Deployment {
         source: Source::File { path, format },
         admin: None,
+        serves: true,
     }
 }
 

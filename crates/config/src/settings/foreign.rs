@@ -170,32 +170,42 @@ pub(super) const APISIX: Table = &[
 
 /// In `deployment`, with the role `data_plane`.
 pub(super) const DATA_PLANE: Table = &[
-    (
-        "etcd",
-        Refused("etcd is not supported yet: remove it; resources come from apisix.yaml"),
-    ),
-    (
-        "admin",
-        NoEffect("a data plane has no Admin API; resources come from apisix.yaml"),
-    ),
+    ("admin", NoEffect("a data plane has no Admin API")),
     ("certs", NoEffect("there is no control plane to connect to")),
     ("role_traditional", NoEffect("the role is data_plane")),
     ("role_control_plane", NoEffect("the role is data_plane")),
 ];
 
+/// In `deployment`, where resources come from elsewhere than etcd.
+pub(super) const WITHOUT_ETCD: Table = &[(
+    "etcd",
+    NoEffect("config_provider says that resources come from elsewhere"),
+)];
+
 /// In `deployment`, with the role `traditional`.
 pub(super) const TRADITIONAL: Table = &[
-    (
-        "etcd",
-        Refused(
-            "etcd is not supported yet: remove it; \
-             resources are kept in a store of the gateway's own (outrigger.data_dir)",
-        ),
-    ),
     ("certs", NoEffect("there is no control plane to connect to")),
     ("role_data_plane", NoEffect("the role is traditional")),
     ("role_control_plane", NoEffect("the role is traditional")),
 ];
+
+/// In `deployment`, with the role `control_plane`.
+pub(super) const CONTROL_PLANE: Table = &[
+    ("certs", NoEffect(PLANES_MEET)),
+    ("role_traditional", NoEffect("the role is control_plane")),
+    ("role_data_plane", NoEffect("the role is control_plane")),
+];
+
+const PLANES_MEET: &str = "control plane and data planes meet in etcd only";
+
+/// In `deployment.role_control_plane`.
+pub(super) const ROLE_CONTROL_PLANE: Table = &[("conf_server", NoEffect(PLANES_MEET))];
+
+/// In `deployment.etcd`.
+pub(super) const ETCD: Table = &[(
+    "use_grpc",
+    NoEffect("etcd is spoken to through its JSON gateway"),
+)];
 
 /// In `deployment.admin`.
 pub(super) const ADMIN: Table = &[

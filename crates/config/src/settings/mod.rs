@@ -10,6 +10,7 @@ mod apisix;
 mod control;
 mod deployment;
 mod encryption;
+mod etcd;
 mod ext_plugin;
 mod foreign;
 mod listen;
@@ -45,6 +46,7 @@ pub use self::access_log::{AccessLog, Escape};
 pub use self::admin::{AdminApi, AdminKey, AdminRole};
 pub use self::control::ControlApi;
 pub use self::encryption::DataEncryption;
+pub use self::etcd::{EtcdHost, EtcdSettings, EtcdTls, EtcdUser};
 pub use self::ext_plugin::{
     BreakerRule, EnvRule, ExtPlugin, OutputLevel, OutputRule, RunnerLimits, RunnerSettings,
     RunnerTerms, RunnerTimeout,
@@ -58,8 +60,8 @@ pub use self::tracing::Tracing;
 pub struct Settings {
     /// The folder of `config.yaml`, absolute. Runners run in it.
     pub folder: PathBuf,
-    /// Where clients are listened to. Not empty; no address twice, but for port 0,
-    /// which the system chooses.
+    /// Where clients are listened to; no address twice, but for port 0, which the
+    /// system chooses. Empty for a control plane, and else not.
     pub listens: Vec<SocketAddr>,
     /// Where the resources come from.
     pub source: Source,
@@ -130,6 +132,8 @@ pub enum Source {
     Store,
     /// Memory alone; all resources are told at once through the Admin API.
     Memory,
+    /// An etcd, shared with other gateways.
+    Etcd(Box<EtcdSettings>),
     /// A file that is watched.
     File {
         /// Its path: `apisix.yaml` or `apisix.json` beside `config.yaml`.
@@ -239,7 +243,10 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
     let deployment = deployment?;
     Some(Settings {
         folder: folder.to_owned(),
-        listens: apisix.listens,
+        listens: match deployment.serves {
+            true => apisix.listens,
+            false => Vec::new(),
+        },
         source: deployment.source,
         admin: deployment.admin.filter(|_| apisix.admin),
         router: apisix.router,

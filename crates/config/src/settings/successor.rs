@@ -19,7 +19,12 @@ impl Settings {
                 true => self.admin,
                 false => present.admin.clone(),
             },
-            source: waiting.keep("deployment.role", &present.source, self.source, source),
+            source: match (&present.source, &self.source) {
+                (Source::Etcd(_), Source::Etcd(_)) => {
+                    waiting.keep_untold("deployment.etcd", &present.source, self.source)
+                }
+                _ => waiting.keep("deployment.role", &present.source, self.source, source),
+            },
             router: self.router,
             trusted_addresses: self.trusted_addresses,
             control: self.control,
@@ -95,6 +100,7 @@ fn source(source: &Source) -> String {
     match source {
         Source::Store => "a store".to_owned(),
         Source::Memory => "memory".to_owned(),
+        Source::Etcd(_) => "etcd".to_owned(),
         Source::File { path, .. } => shown(path),
     }
 }
@@ -142,6 +148,18 @@ mod tests {
             ..present
         };
         assert_eq!(holds, expected);
+    }
+
+    #[test]
+    fn another_etcd_waits_and_its_password_is_not_told() {
+        let with = |etcd: &str| settings(&format!("deployment: {{etcd: {etcd}}}"));
+        let present = with("{host: ['http://a:1']}");
+        let (holds, waiting) =
+            with("{host: ['http://a:1'], user: u, password: s3cret}").as_successor_of(&present);
+        assert_eq!(waiting, ["deployment.etcd"]);
+        assert_eq!(holds, present);
+        let (_, waiting) = settings("").as_successor_of(&present);
+        assert_eq!(waiting, ["deployment.role (from etcd to a store)"]);
     }
 
     #[test]

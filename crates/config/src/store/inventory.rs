@@ -80,6 +80,24 @@ impl Inventory {
         }
     }
 
+    /// What it is in `revision`, when these changes were made: none for a resource that is
+    /// gone.
+    pub(super) fn with(
+        &self,
+        revision: u64,
+        changes: impl IntoIterator<Item = (Key, Option<Entry>)>,
+    ) -> Self {
+        let mut next = self.clone();
+        next.revision = revision;
+        for (key, entry) in changes {
+            match entry {
+                Some(entry) => next.entries.insert(key, entry),
+                None => next.entries.remove(&key),
+            };
+        }
+        next
+    }
+
     /// Counts the changes; it grows with each.
     pub fn revision(&self) -> u64 {
         self.revision

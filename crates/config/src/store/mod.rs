@@ -9,6 +9,7 @@
 
 mod disk;
 mod embedded;
+pub mod etcd;
 mod inventory;
 mod key;
 mod read;
@@ -20,6 +21,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use embedded::Embedded;
+pub use etcd::Etcd;
 pub use inventory::{Entry, Inventory};
 pub use key::{Key, NotAKey};
 pub use read::{Reader, ReaderEnv, Reading};

@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outrigger_admin::local::AskError;
-use outrigger_config::Settings;
+use outrigger_config::store::etcd::EtcdError;
 use outrigger_config::store::{
     Change, Embedded, Inventory, OpenError, Seal, Store, StoreError, Write,
 };
+use outrigger_config::{Settings, Source};
 
 use crate::Failure;
 use crate::local::{self, Neighbour};
+use crate::source;
 
 /// The resources that a gateway keeps in a store, and who has them.
 pub(crate) struct Kept {
@@ -19,7 +21,7 @@ pub(crate) struct Kept {
 }
 
 enum Keeper {
-    /// Nobody but this command.
+    /// Nobody but this command, or whoever shares the store by himself.
     Store(Arc<dyn Store>),
     /// The gateway, which runs.
     Gateway(Neighbour),
@@ -31,6 +33,9 @@ pub(crate) enum NotOpened {
     /// The gateway would not have them either.
     #[error(transparent)]
     Store(OpenError),
+    /// There is nobody to ask.
+    #[error(transparent)]
+    Etcd(EtcdError),
     /// Somebody has the store and does not say what is in it.
     #[error(
         "the store in {folder} is used by another process, and at {socket} nobody answers: {why}; \
@@ -53,6 +58,11 @@ impl Kept {
     /// # Errors
     /// They cannot be had.
     pub(crate) async fn open(settings: &Settings, seal: &Seal) -> Result<Option<Self>, NotOpened> {
+        if let Source::Etcd(etcd) = &settings.source {
+            let etcd = source::etcd::visit(settings, etcd, seal).await;
+            let etcd = etcd.map_err(NotOpened::Etcd)?;
+            return Ok(Some(Self::alone(Arc::new(etcd))));
+        }
         let (folder, seal) = (settings.data_dir.clone(), seal.clone());
         let opening = tokio::task::spawn_blocking(move || Embedded::open_existing(&folder, seal));
         match opening.await.expect("opening does not panic") {

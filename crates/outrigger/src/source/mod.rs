@@ -1,5 +1,6 @@
 //! From where resources come to the snapshot that requests run on.
 
+pub(crate) mod etcd;
 mod file;
 mod live;
 mod retired;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use outrigger_config::Settings;
 use outrigger_config::Source as SourceSettings;
-use outrigger_config::store::{Embedded, Seal, Store};
+use outrigger_config::store::{Embedded, Etcd, Seal, Store};
 use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +27,8 @@ pub(crate) enum Source {
     File(Box<file::FileSource>),
     /// A store that the Admin API writes to.
     Store(store::StoreSource),
+    /// A store that others write to as well.
+    Etcd(store::StoreSource, Arc<Etcd>),
 }
 
 impl Source {
@@ -46,6 +49,11 @@ impl Source {
                 embedded(&settings.data_dir, live.seal()).await?,
                 live,
             )?),
+            SourceSettings::Etcd(etcd) => {
+                let etcd = etcd::open(settings, etcd, &live).await?;
+                let store = Arc::clone(&etcd) as Arc<dyn Store>;
+                Self::Etcd(store::StoreSource::open(store, live)?, etcd)
+            }
         })
     }
 
@@ -53,7 +61,15 @@ impl Source {
     pub(crate) fn store(&self) -> Option<Arc<dyn Store>> {
         match self {
             Self::File(_) => None,
-            Self::Store(source) => Some(source.store()),
+            Self::Store(source) | Self::Etcd(source, _) => Some(source.store()),
+        }
+    }
+
+    /// The etcd, where resources come from one.
+    pub(crate) fn etcd(&self) -> Option<Arc<Etcd>> {
+        match self {
+            Self::File(_) | Self::Store(_) => None,
+            Self::Etcd(_, etcd) => Some(Arc::clone(etcd)),
         }
     }
 
@@ -61,12 +77,12 @@ impl Source {
     pub(crate) async fn follow(self, wishes: mpsc::Receiver<Rebuild>) {
         let live = match &self {
             Self::File(source) => source.live(),
-            Self::Store(source) => source.live(),
+            Self::Store(source) | Self::Etcd(source, _) => source.live(),
         };
         let following = async {
             match self {
                 Self::File(source) => source.follow(wishes).await,
-                Self::Store(source) => source.follow(wishes).await,
+                Self::Store(source) | Self::Etcd(source, _) => source.follow(wishes).await,
             }
         };
         tokio::select! {

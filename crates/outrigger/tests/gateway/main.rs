@@ -18,6 +18,7 @@ mod conform;
 mod connections;
 mod consumers;
 mod control_api;
+mod etcd_store;
 mod failure_policy;
 mod forwarding;
 mod log_plugin;

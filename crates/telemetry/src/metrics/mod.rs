@@ -9,6 +9,7 @@
 mod calls;
 mod cells;
 mod chain;
+mod etcd;
 mod gateway;
 mod held;
 mod owners;
@@ -22,6 +23,7 @@ mod text;
 use std::sync::{Arc, OnceLock};
 
 pub use calls::{Call, CallCost, CallLabels, Calls, DetachedCall, Outcome};
+pub use etcd::EtcdState;
 pub use gateway::{Connected, Serving, WorkerMetrics};
 pub use requests::{EndedRequest, RequestLabels, Requests};
 pub use runners::{BreakerState, InstanceState, RunnerMetrics, RunnerState};

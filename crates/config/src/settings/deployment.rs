@@ -70,13 +70,15 @@ pub(super) fn read(root: &Object<'_>, folder: &Path, notes: &Notes) -> Option<De
 
 fn traditional(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     foreign::sort_out(section, foreign::TRADITIONAL, notes);
-    let etcd = etcd::read(section, folder, notes);
     let provider = provider(section, "role_traditional");
     let admin = section.section("admin", |section| admin::read(section, notes));
+    if provider == Some("yaml") {
+        foreign::sort_out(section, foreign::WITHOUT_ETCD, notes);
+    }
     match provider {
         // Where nobody says where etcd is, the embedded store is in its place.
         None | Some("etcd") => Some(Deployment {
-            source: match etcd? {
+            source: match etcd::read(section, folder, notes)? {
                 Some(etcd) => Source::Etcd(Box::new(etcd)),
                 None => Source::Store,
             },
@@ -87,8 +89,10 @@ fn traditional(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Dep
         Some("yaml") => Some(Deployment {
             source: Source::Memory,
             admin: Some(admin),
+            serves: true,
         }),
         Some(provider) => {
+            section.ignore(&["etcd"]);
             fault(
                 section,
                 "role_traditional",

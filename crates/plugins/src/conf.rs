@@ -14,9 +14,6 @@ use outrigger_model::{Fault, PropertyPath, Segment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Highest status that can be answered, in all plugins.
-const MAX_STATUS: u16 = 599;
-
 /// The schemas of a plugin, from the text of its file in `schemas/`.
 pub(crate) fn schemas(text: &str) -> Schemas {
     let json = serde_json::from_str(text).expect("the file is JSON, as every start shows");
@@ -95,21 +92,9 @@ pub(crate) fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The status in the property that `path` leads to.
-///
-/// # Errors
-/// It is beyond those that can be answered.
-pub(crate) fn status(path: PropertyPath, status: u64) -> Result<StatusCode, Fault> {
-    let known = u16::try_from(status)
-        .ok()
-        .filter(|status| *status <= MAX_STATUS);
-    let known = known.and_then(|status| StatusCode::from_u16(status).ok());
-    known.ok_or_else(|| {
-        fault(
-            path,
-            format!("expected {status} to be at most {MAX_STATUS}"),
-        )
-    })
+/// A status that a schema has let pass.
+pub(crate) fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("schemas allow statuses of three digits")
 }
 
 /// The expression in `vars`, if there is one.

@@ -9,7 +9,7 @@ use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::Refusal;
 use outrigger_engine::schemas::Schemas;
-use outrigger_model::{Fault, PropertyPath};
+use outrigger_model::Fault;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ impl Factory for ConsumerRestrictionFactory {
 
     fn build(&self, json: &Value, _: &Owner) -> Result<Arc<dyn Plugin>, Fault> {
         let conf = conf::read(&SCHEMAS.requests, json)?;
-        Ok(Arc::new(ConsumerRestriction::new(conf)?))
+        Ok(Arc::new(ConsumerRestriction::new(conf)))
     }
 }
 
@@ -61,7 +61,7 @@ struct Conf {
     whitelist: Vec<String>,
     #[serde(default)]
     allowed_by_methods: Vec<Methods>,
-    rejected_code: u64,
+    rejected_code: u16,
     rejected_msg: Option<String>,
 }
 
@@ -107,16 +107,15 @@ impl Kind {
 }
 
 impl ConsumerRestriction {
-    fn new(conf: Conf) -> Result<Self, Fault> {
-        let path = PropertyPath::root().key("rejected_code");
-        Ok(Self {
+    fn new(conf: Conf) -> Self {
+        Self {
             kind: conf.kind,
             blacklist: conf.blacklist,
             whitelist: conf.whitelist,
             by_methods: conf.allowed_by_methods,
-            status: conf::status(path, conf.rejected_code)?,
+            status: conf::status(conf.rejected_code),
             message: conf.rejected_msg,
-        })
+        }
     }
 
     fn check(&self, exchange: &Exchange) -> Flow {
@@ -203,8 +202,8 @@ mod tests {
                 "rejected_msg: wrong type: expected string, got table",
             ),
         ] {
-            let read = conf::read(&SCHEMAS.requests, &json).and_then(ConsumerRestriction::new);
-            assert_eq!(read.unwrap_err().to_string(), expected, "{json}");
+            let read = conf::read::<Conf>(&SCHEMAS.requests, &json);
+            assert_eq!(read.map(drop).unwrap_err().to_string(), expected, "{json}");
         }
     }
 }

@@ -70,7 +70,7 @@ struct Conf {
 
 #[derive(Deserialize)]
 struct AbortConf {
-    http_status: u64,
+    http_status: u16,
     #[serde(default)]
     body: String,
     #[serde(default)]
@@ -149,7 +149,7 @@ impl Abort {
             ));
         }
         Ok(Self {
-            status: conf::status(root().key("http_status"), conf.http_status)?,
+            status: conf::status(conf.http_status),
             body: Template::parse(&conf.body),
             headers,
         })

@@ -8,7 +8,7 @@ use outrigger_engine::exchange::Exchange;
 use outrigger_engine::plugin::{Factory, Flow, Owner, Phases, Plugin, PluginFuture};
 use outrigger_engine::response::Refusal;
 use outrigger_engine::schemas::Schemas;
-use outrigger_model::{Cidr, Fault, PropertyPath};
+use outrigger_model::{Cidr, Fault};
 use serde::Deserialize;
 
 use crate::{conf, refusal};
@@ -52,7 +52,7 @@ struct Conf {
     whitelist: Option<Vec<String>>,
     blacklist: Option<Vec<String>>,
     message: String,
-    response_code: u64,
+    response_code: u16,
 }
 
 #[derive(Debug)]
@@ -71,10 +71,7 @@ impl IpRestriction {
                 (None, all_but) => List::AllBut(read_ranges(&all_but.unwrap_or_default())?),
             },
             message: conf.message,
-            status: conf::status(
-                PropertyPath::root().key("response_code"),
-                conf.response_code,
-            )?,
+            status: conf::status(conf.response_code),
         })
     }
 

@@ -56,3 +56,6 @@ pub fn registry(external: &External, attributes: &Attributes) -> Registry {
     ];
     Registry::new(external.into_iter().chain(built_in)).counting(&metrics)
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,7 @@ struct Conf {
     regex_uri: Option<[String; 2]>,
     http_to_https: Option<bool>,
     https_port: Option<u16>,
-    ret_code: u64,
+    ret_code: u16,
     append_query_string: bool,
 }
 
@@ -128,7 +128,7 @@ impl Redirect {
         };
         Ok(Self {
             to,
-            status: conf::status(PropertyPath::root().key("ret_code"), conf.ret_code)?,
+            status: conf::status(conf.ret_code),
             append_query: conf.append_query_string,
             attributes: attributes.clone(),
         })

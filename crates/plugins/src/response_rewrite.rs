@@ -78,7 +78,7 @@ struct Rewrite {
 
 #[derive(Deserialize)]
 struct Conf {
-    status_code: Option<u64>,
+    status_code: Option<u16>,
     #[serde(default)]
     headers: Map<String, Value>,
     body: Option<String>,
@@ -120,11 +120,9 @@ struct Filter {
 
 impl Rewrite {
     fn new(conf: Conf) -> Result<Self, Fault> {
-        let path = PropertyPath::root().key("status_code");
-        let status = conf.status_code.map(|status| conf::status(path, status));
         let filters = conf.filters.iter().enumerate();
         Ok(Self {
-            status: status.transpose()?,
+            status: conf.status_code.map(conf::status),
             headers: read_headers(&conf.headers)?,
             body: read_body(conf.body, conf.body_base64)?,
             filters: filters.map(Filter::new).collect::<Result<_, _>>()?,

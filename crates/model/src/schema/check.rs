@@ -83,7 +83,8 @@ fn check_type(node: &Node, value: &Value) -> Verdict {
     }))
 }
 
-/// What is empty becomes an object or an array, where the schema wants the other.
+/// What is empty becomes an object or an array, where the schema wants the other; a whole
+/// number that is written with a fraction becomes one without.
 fn as_the_one_that_is_meant(node: &Node, value: &mut Value) {
     let wants = |one: Type, other: Type| node.types.contains(&one) && !node.types.contains(&other);
     match value {
@@ -92,6 +93,11 @@ fn as_the_one_that_is_meant(node: &Node, value: &mut Value) {
         }
         Value::Object(properties) if properties.is_empty() && wants(Type::Array, Type::Object) => {
             *value = Value::Array(Vec::new());
+        }
+        Value::Number(number) if node.types.contains(&Type::Integer) => {
+            if let Some(whole) = whole(number) {
+                *number = whole;
+            }
         }
         _ => {}
     }
@@ -107,6 +113,14 @@ fn name_of(kind: Type) -> &'static str {
         Type::Array => "array",
         Type::Object => "object",
     }
+}
+
+/// The same number without a fraction, if it is one of those that have none exactly.
+fn whole(number: &Number) -> Option<Number> {
+    // Beyond, a float may stand for several whole numbers.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = number.as_f64().filter(|_| number.is_f64())?;
+    (float.fract() == 0.0 && float.abs() <= EXACT).then(|| Number::from(float as i64))
 }
 
 fn is_whole(number: &Number) -> bool {

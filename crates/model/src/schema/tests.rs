@@ -313,3 +313,12 @@ fn constants_and_formats_come_last() {
         ],
     );
 }
+
+#[test]
+fn a_whole_number_with_a_fraction_is_one_without() {
+    let schema = Schema::new(json!({"items": {"type": "integer"}})).unwrap();
+    let complete = schema.complete(&json!([5.0, -0.0, 1e300, 7])).unwrap();
+    assert_eq!(complete.to_string(), "[5,0,1e+300,7]");
+    let schema = Schema::new(json!({"type": "number"})).unwrap();
+    assert_eq!(schema.complete(&json!(5.0)).unwrap().to_string(), "5.0");
+}

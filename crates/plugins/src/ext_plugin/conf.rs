@@ -140,7 +140,7 @@ enum Timeout {
 
 #[derive(Deserialize)]
 struct WrittenOnError {
-    status: u64,
+    status: u16,
     body: Option<Value>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -237,7 +237,7 @@ impl OnError {
             headers.entry(http::header::CONTENT_TYPE).or_insert(json);
         }
         Ok(Self {
-            status: conf::status(root().key("status"), written.status)?,
+            status: conf::status(written.status),
             body: written.body.as_ref().map(text_of),
             headers,
         })

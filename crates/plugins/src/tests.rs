@@ -11,14 +11,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
-use crate::{External, Runners, registry};
+use crate::{Attributes, External, Runners, registry};
 
 /// Configurations that are tried of each plugin.
 const TRIES: u64 = 2000;
 
 fn plugins() -> Registry {
     let runner = Runner::new("default", Settings::default(), Arc::new(()));
-    registry(&External::new(Runners::new(runner, []), &Metrics::new(1)))
+    let external = External::new(Runners::new(runner, []), &Metrics::new(1));
+    registry(&external, &Attributes::default())
 }
 
 fn one_of<T: Clone>(rng: &mut StdRng, choice: &[T]) -> T {

@@ -5,6 +5,8 @@
 //! mean is not: whoever finds a fault there gets it
 //! [traced back](Document::report) to its line.
 
+mod listed;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ use crate::{json, yaml};
 const END: &str = "#END";
 
 /// Keys of `apisix.yaml` that APISIX has and this gateway does not support.
-const UNSUPPORTED: [&str; 2] = ["plugins", "stream_routes"];
+const UNSUPPORTED: [&str; 1] = ["stream_routes"];
 
 /// How a file of resources is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,9 +206,10 @@ pub fn parse_part(
     let resources = resolved.and_then(|resolved| read_resources(&resolved));
     let resources = resources.map_err(|faults| Report::of_faults(file, faults, &marks))?;
     let masks = Masks::of(&value, env);
-    let Value::Object(written) = value else {
+    let Value::Object(mut written) = value else {
         unreachable!("resources were read from an object")
     };
+    written.shift_remove(listed::PLUGINS);
     let document = Document {
         file: file.to_owned(),
         places: places_of(&resources, &written),
@@ -240,6 +243,7 @@ fn read_resources(value: &Value) -> Result<Resources, Faults> {
                 at.fault(format!("{key:?} is not supported yet: remove it"));
             }
         }
+        listed::check(&object);
         let resources = Resources::read(&object);
         object.finish();
         Some(resources)

@@ -124,10 +124,48 @@ fn what_is_no_yaml_is_reported_with_its_line() {
 #[test]
 fn resources_that_are_not_supported_are_refused_by_name_unless_there_are_none() {
     refused(
-        "plugins:\n- name: cors\nglobal_rules: []\nssls: []\nstream_routes: x\n#END\n",
+        "global_rules: []\nssls: []\nstream_routes: x\n#END\n",
+        &["conf/apisix.yaml:3:1: stream_routes: \"stream_routes\" is not supported yet: remove it"],
+    );
+}
+
+#[test]
+fn only_plugins_in_the_list_may_be_used_where_there_is_one() {
+    let text = |list: &str| {
+        format!(
+            "plugins:{list}\n\
+             routes:\n- {{uri: /a, plugins: {{cors: {{}}, key-auth: {{}}}}}}\n\
+             consumers:\n- {{username: a, plugins: {{basic-auth: {{}}}}}}\n#END\n"
+        )
+    };
+    accepted(&text(""));
+    let (document, _) = accepted(&text(
+        " [{name: cors}, {name: key-auth}, {name: basic-auth}]",
+    ));
+    assert_eq!(document.written().len(), 2, "the list is no resource");
+    let off = |name: &str| {
+        format!("the plugin [{name}] is switched off: it is not in the list `plugins` of this file")
+    };
+    let expected = [
+        format!(
+            "conf/apisix.yaml:3:33: routes[0].plugins.key-auth: {}",
+            off("key-auth")
+        ),
+        format!(
+            "conf/apisix.yaml:5:27: consumers[0].plugins.basic-auth: {}",
+            off("basic-auth")
+        ),
+    ];
+    refused(
+        &text(" [{name: cors}, {name: key-auth, stream: true}]"),
+        &expected.each_ref().map(String::as_str),
+    );
+    refused(
+        "plugins: [cors, {nam: cors}]\n#END\n",
         &[
-            "conf/apisix.yaml:1:1: plugins: \"plugins\" is not supported yet: remove it",
-            "conf/apisix.yaml:5:1: stream_routes: \"stream_routes\" is not supported yet: remove it",
+            "conf/apisix.yaml:1:11: plugins[0]: wrong type: expected object, got string",
+            "conf/apisix.yaml:1:17: plugins[1]: property \"name\" is required",
+            "conf/apisix.yaml:1:18: plugins[1].nam: unknown property, did you mean \"name\"?",
         ],
     );
 }

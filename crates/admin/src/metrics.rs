@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
 use outrigger_telemetry::metrics::{
-    BreakerState, CONTENT_TYPE, EtcdState, InstanceState, Metrics, RunnerState,
+    BreakerState, CONTENT_TYPE, EtcdState, InstanceState, Metrics, NodeState, RunnerState,
 };
 use tokio::time::timeout;
 
-use crate::control::{self, Control, EtcdStatus, RunnerStatus};
+use crate::control::{self, CheckedNode, CheckedUpstream, Control, EtcdStatus, RunnerStatus};
 use crate::limits;
 
 #[derive(Clone)]
@@ -36,7 +36,8 @@ async fn tell(State(told): State<Told>) -> Response {
     let runners = timeout(limits::RUNNERS, told.gateway.runners()).await;
     let runners = by_name(&runners.unwrap_or_default());
     let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-    let mut text = told.metrics.render(&runners);
+    let nodes = nodes(told.gateway.health());
+    let mut text = told.metrics.render(&runners, &nodes);
     if let Some(etcd) = told.gateway.etcd() {
         text.push_str(&state_of(etcd).render());
     }
@@ -50,6 +51,19 @@ fn state_of(etcd: EtcdStatus) -> EtcdState {
         revision: etcd.health.revision,
         modify_indexes: etcd.modify_indexes,
     }
+}
+
+/// Every node whose health is looked after.
+fn nodes(upstreams: Vec<CheckedUpstream>) -> Vec<NodeState> {
+    let of = |CheckedUpstream { name, nodes, .. }| {
+        nodes.into_iter().map(move |node: CheckedNode| NodeState {
+            upstream: String::clone(&name),
+            up: node.is_up(),
+            ip: node.ip,
+            port: node.port,
+        })
+    };
+    upstreams.into_iter().flat_map(of).collect()
 }
 
 /// Every runner with its processes.

@@ -211,6 +211,11 @@ impl Upstream {
         node.health.report(report, &checks.active.rules)
     }
 
+    /// From now on all nodes count as well.
+    pub fn forget_health(&self) {
+        self.nodes.iter().for_each(|node| node.health.reset());
+    }
+
     /// The `Host` field that a node is sent as its own (`pass_host: node`);
     /// `None` where it is sent another.
     #[must_use]

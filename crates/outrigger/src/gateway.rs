@@ -107,7 +107,7 @@ impl Gateway {
         let seal = settings.data_encryption.seal(plugins.secret_fields());
         let live = Live::new(registry, seal, mode(settings.router), &metrics)?;
         let source = Source::open(&settings, Arc::clone(&live)).await?;
-        let proxy = bound.start(live.snapshot())?;
+        let proxy = start_proxy(bound, &live)?;
         traces.carry_out(tracing, &settings);
         access_logs.carry_out(access_log, settings.access_log.as_ref());
         let (outbox, wishes) = Wishes::new();
@@ -244,6 +244,14 @@ impl Gateway {
         self.access_logs.close();
         tracing::info!("stopped");
     }
+}
+
+/// Starts the workers, and whoever looks after the health of upstreams' nodes, which
+/// ends with them.
+fn start_proxy(bound: proxy::Bound, live: &Live) -> Result<proxy::Running, Failure> {
+    let proxy = bound.start(live.snapshot())?;
+    tokio::spawn(proxy.look_after_health(live.snapshot()));
+    Ok(proxy)
 }
 
 /// What to say of names in the list `plugins` that no plugin has: APISIX has

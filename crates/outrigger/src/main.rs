@@ -12,6 +12,7 @@ mod control;
 mod demo;
 mod demo_runner;
 mod gateway;
+mod health;
 mod local;
 mod log_level;
 mod offline;

@@ -56,6 +56,7 @@ pub(crate) fn of(
         access_log: access_log.for_workers().cloned(),
         upstream_trust: settings.upstream_trust.clone(),
         upstream_sni: settings.upstream_sni,
+        health_checks: settings.health_checks,
     }
 }
 

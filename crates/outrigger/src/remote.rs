@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use outrigger_admin::control::{Answer, Command, CommandError, Control, EtcdStatus, RunnerStatus};
+use outrigger_admin::control::{
+    Answer, CheckedUpstream, Command, CommandError, Control, EtcdStatus, RunnerStatus,
+};
 use outrigger_config::store::{Etcd, Inventory};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::health;
 use crate::source::Live;
 
 /// What was wished, with where the answer goes.
@@ -74,6 +77,10 @@ impl Control for Remote {
             let stopping = || Err(STOPPING.to_owned());
             self.ask(Wish::Reload).await.unwrap_or_else(stopping)
         })
+    }
+
+    fn health(&self) -> Vec<CheckedUpstream> {
+        health::told(&self.live.snapshot().load())
     }
 
     fn resources(&self) -> Arc<Inventory> {

@@ -156,6 +156,7 @@ fn settings() -> Settings {
         show_version: true,
         upstream_trust: outrigger_model::Trust::default(),
         upstream_sni: true,
+        health_checks: true,
         tracer: None,
         access_log: None,
     }

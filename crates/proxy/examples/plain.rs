@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         access_log: None,
         upstream_trust: outrigger_model::Trust::default(),
         upstream_sni: true,
+        health_checks: true,
     };
     let bound = Bound::bind(fixed, settings)?;
     let _running = bound.start(&snapshot)?;

@@ -19,6 +19,7 @@ mod head_limit;
 mod head_watch;
 pub mod limits;
 mod listener;
+mod probes;
 mod sent;
 mod server;
 mod settings;

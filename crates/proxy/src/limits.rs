@@ -101,6 +101,12 @@ pub const REPEATED_BODY: usize = 64 << 10;
 /// Twice the bytes of such bodies of all requests of one worker.
 pub const REPEATED_BODIES: usize = 32 << 20;
 
+/// How often it is looked for other upstreams whose health is to be checked.
+pub const SNAPSHOT_LOOK: Duration = Duration::from_millis(200);
+
+/// Bytes of an answer to a health check up to the end of its first line.
+pub const PROBE_HEAD: usize = 8 << 10;
+
 /// Bytes that are read at once of a connection that has left HTTP.
 pub const TUNNEL_CHUNK: usize = 16 << 10;
 

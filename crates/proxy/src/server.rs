@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::limits::HEAR;
 use crate::listener::{self, BindError, Port};
+use crate::probes;
 use crate::settings::{Fixed, Settings};
 use crate::upstream::Roots;
 use crate::worker;
@@ -159,6 +160,15 @@ impl Running {
         let workers = u32::try_from(self.threads.len()).unwrap_or(u32::MAX);
         let heard = orders.heard.acquire_many(workers);
         tokio::time::timeout(HEAR, heard).await.is_ok()
+    }
+
+    /// Looks after the health of the nodes of upstreams in `snapshot`; ends when the
+    /// workers are told to stop. To be run by the caller, beside everything else.
+    pub fn look_after_health(
+        &self,
+        snapshot: &Arc<ArcSwap<Snapshot>>,
+    ) -> impl Future<Output = ()> + Send + 'static + use<> {
+        probes::look_after(Arc::clone(snapshot), self.orders.subscribe())
     }
 
     /// Accepts no more connections, lets requests in flight end for at most

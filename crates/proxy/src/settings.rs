@@ -48,6 +48,8 @@ pub struct Settings {
     pub access_log: Option<AccessLog>,
     /// Who may vouch for upstreams whose certificates are verified.
     pub upstream_trust: Trust,
+    /// Whether the health of upstreams' nodes is looked after where they ask for it.
+    pub health_checks: bool,
     /// Whether upstreams are told by name, before TLS begins, which host is meant.
     pub upstream_sni: bool,
 }

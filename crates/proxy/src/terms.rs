@@ -30,6 +30,8 @@ pub(crate) struct Terms {
 pub(crate) struct Upstreams {
     pub(crate) pool: Rc<Pool>,
     pub(crate) tls: TlsClients,
+    /// Whether what requests meet counts for the nodes' health.
+    pub(crate) health_checks: bool,
     /// What bodies may take that are kept to be sent again.
     pub(crate) bodies: BodyMemory,
 }
@@ -45,8 +47,8 @@ impl Terms {
         let old = before.map(|terms| &*terms.settings);
         let same_connections = old.is_some_and(|old| old.connections == settings.connections);
         let same_upstreams = |old: &Settings| {
-            (&old.upstream_trust, old.upstream_sni)
-                == (&settings.upstream_trust, settings.upstream_sni)
+            let of = |it: &Settings| (it.upstream_sni, it.health_checks);
+            old.upstream_trust == settings.upstream_trust && of(old) == of(&settings)
         };
         let upstreams = before.filter(|terms| same_upstreams(&terms.settings));
         let upstreams = upstreams.map(|terms| Rc::clone(&terms.upstreams));
@@ -76,6 +78,7 @@ impl Terms {
                     pool: Rc::new(Pool::new()),
                     tls: TlsClients::new(Arc::clone(roots), settings.upstream_sni),
                     bodies: BodyMemory::new(REPEATED_BODIES),
+                    health_checks: settings.health_checks,
                 })
             }),
             tracer,

@@ -115,7 +115,7 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 /// The value of the one sample that is called so.
 fn sample(metrics: &Metrics, name: &str) -> u64 {
-    let text = metrics.render(&[]);
+    let text = metrics.render(&[], &[]);
     let mut values = text
         .lines()
         .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

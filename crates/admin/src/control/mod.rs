@@ -6,6 +6,7 @@
 
 mod etcd;
 mod guard;
+mod health;
 mod resources;
 mod runners;
 
@@ -29,6 +30,7 @@ use crate::api;
 use crate::resources::Catalogue;
 
 pub use etcd::EtcdStatus;
+pub use health::{CheckedNode, CheckedUpstream, Counter};
 pub use runners::{Command, CommandError, RunnerState, RunnerStatus};
 
 /// What the gateway does for the control API.
@@ -44,6 +46,9 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with the configuration; nothing was reloaded then.
     fn reload(&self) -> Answer<'_, Result<(), String>>;
+
+    /// How the nodes of upstreams are that have health checks.
+    fn health(&self) -> Vec<CheckedUpstream>;
 
     /// The resources that requests run on.
     fn resources(&self) -> Arc<Inventory>;
@@ -68,10 +73,9 @@ pub fn router(
     let schemas = move || std::future::ready(schemas(&catalogue.load()));
     Router::new()
         .route("/v1/schema", get(schemas))
-        .route("/v1/healthcheck", get(health))
-        .route("/v1/healthcheck/{collection}/{id}", get(health_of_one))
         .route("/v1/plugins/reload", put(reload_plugins))
         .route("/v1/reload", post(reload))
+        .merge(health::router())
         .merge(resources::router(&seal))
         .merge(runners::router())
         .merge(etcd::router())
@@ -83,18 +87,6 @@ pub fn router(
 
 fn schemas(catalogue: &Catalogue) -> Response {
     answer::json(StatusCode::OK, &api::schemas(catalogue))
-}
-
-/// No upstream has health checks, so there is none to show.
-async fn health() -> Response {
-    answer::json(StatusCode::OK, &json!([]))
-}
-
-async fn health_of_one() -> Response {
-    answer::error(
-        StatusCode::NOT_FOUND,
-        "this resource has no upstream with health checks",
-    )
 }
 
 /// APISIX loads the code of plugins anew. Here that is the runners'.

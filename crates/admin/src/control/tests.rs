@@ -68,6 +68,26 @@ impl Control for Fake {
         None
     }
 
+    fn health(&self) -> Vec<CheckedUpstream> {
+        let checked = |name: &str| CheckedUpstream {
+            name: name.to_owned(),
+            r#type: "http",
+            nodes: vec![CheckedNode {
+                ip: "127.0.0.1".to_owned(),
+                port: 80,
+                hostname: "a.test".to_owned(),
+                status: "mostly_healthy",
+                counter: Counter {
+                    http_failure: 1,
+                    ..Counter::default()
+                },
+            }],
+        };
+        ["/apisix/upstreams/5", "/apisix/routes/2"]
+            .map(checked)
+            .into()
+    }
+
     fn resources(&self) -> Arc<Inventory> {
         let key = Key::new("routes", "1").unwrap();
         let value = json!({"id": "1", "uri": "/a"});
@@ -251,4 +271,30 @@ async fn more_connections_than_there_is_room_for_wait() {
     silent.pop();
     assert_eq!(waiting.await.0, 200);
     serving.stop().await;
+}
+
+#[tokio::test]
+async fn health_is_shown_as_apisix_does() {
+    let (address, _serving) = start(Arc::default()).await;
+    let of = |name: &str| {
+        json!({"name": name, "type": "http", "nodes": [{
+            "ip": "127.0.0.1", "port": 80, "hostname": "a.test", "status": "mostly_healthy",
+            "counter": {
+                "success": 0, "http_failure": 1, "tcp_failure": 0, "timeout_failure": 0,
+            },
+        }]})
+    };
+    let (route, upstream) = (of("/apisix/routes/2"), of("/apisix/upstreams/5"));
+    let why = |why: &str| json!({"error_msg": why});
+    for (path, expected) in [
+        ("", (200, json!([route, upstream]))),
+        ("/upstreams/5", (200, upstream.clone())),
+        ("/routes/1", (404, why("no checker for routes[1]"))),
+        ("/routes/7", (404, why("routes[7] not found"))),
+        ("/routes", (404, why("missing src id for src type routes"))),
+        ("/consumers/5", (400, why("invalid src type consumers"))),
+    ] {
+        let path = format!("/v1/healthcheck{path}");
+        assert_eq!(request(address, "GET", &path).await, expected, "{path}");
+    }
 }

@@ -148,10 +148,6 @@ pub(super) const APISIX: Table = &[
     ("worker_startup_time_threshold", Nginx),
     ("events", Nginx),
     ("lru", NoEffect("no secrets are fetched")),
-    (
-        "disable_upstream_healthcheck",
-        NoEffect("there are no health checks yet"),
-    ),
     ("tracing", NoEffect(NOT_YET)),
     (
         "proxy_protocol",

@@ -91,6 +91,8 @@ pub struct Settings {
     pub show_upstream_status: bool,
     /// Whether responses tell the gateway's version in `Server`.
     pub server_tokens: bool,
+    /// Whether the health of upstreams' nodes is looked after where they ask for it.
+    pub health_checks: bool,
     /// Who may vouch for upstreams whose certificates are verified.
     pub upstream_trust: Trust,
     /// Whether upstreams are told by name, before TLS begins, which host is meant.
@@ -262,6 +264,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
         server_tokens: apisix.server_tokens,
         upstream_trust: apisix.upstream_trust,
         upstream_sni: nginx.upstream_sni,
+        health_checks: apisix.health_checks,
         client: nginx.client,
         access_log: nginx.access_log,
         log_level: nginx.log_level,

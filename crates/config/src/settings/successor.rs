@@ -42,6 +42,7 @@ impl Settings {
             server_tokens: self.server_tokens,
             upstream_trust: self.upstream_trust,
             upstream_sni: self.upstream_sni,
+            health_checks: self.health_checks,
             client: self.client,
             real_ip: self.real_ip,
             access_log: self.access_log,

@@ -166,6 +166,10 @@ impl Shared {
         Health::unpack(self.0.load(Ordering::Relaxed))
     }
 
+    pub(super) fn reset(&self) {
+        self.0.store(Health::default().pack(), Ordering::Relaxed);
+    }
+
     /// Whether this made it well, or did so no more; none if neither.
     pub(super) fn report(&self, report: Report, rules: &HealthRules) -> Option<Condition> {
         let mut after = Health::default();

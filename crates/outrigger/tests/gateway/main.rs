@@ -21,6 +21,7 @@ mod control_api;
 mod etcd_store;
 mod failure_policy;
 mod forwarding;
+mod health_checks;
 mod log_plugin;
 mod metrics;
 mod plugin_bodies;

@@ -126,7 +126,7 @@ impl Asking<'_> {
             let lost = match poll_fn(|cx| link.poll_head(cx)).await {
                 Ok(head) => {
                     let now = exchange.timed.then(Instant::now);
-                    met(self.upstream, node, Report::Status(head.status.as_u16()));
+                    self.met(node, Report::Status(head.status.as_u16()));
                     let response = match self.response(head, link, place, busy) {
                         Ok(response) => response,
                         Err(Broken(error)) => {
@@ -155,6 +155,13 @@ impl Asking<'_> {
                 }
                 body => return Err(self.failure(exchange, node, &lost, body)),
             }
+        }
+    }
+
+    /// This counts for the node's health, where that is looked after.
+    fn met(&self, node: &Node, report: Report) {
+        if self.upstreams.health_checks {
+            met(self.upstream, node, report);
         }
     }
 
@@ -189,7 +196,7 @@ impl Asking<'_> {
                 } else {
                     (Refusal::UpstreamUnreachable, Report::Failed)
                 };
-                met(self.upstream, node, report);
+                self.met(node, report);
                 exchange.upstream.failed(refusal.status());
                 // Nothing was sent: the whole request can go to another node.
                 Failure {
@@ -305,9 +312,9 @@ impl Asking<'_> {
         match lost {
             Lost::Client(_) => {}
             Lost::Timeout | Lost::Body(BodyError::Timeout) => {
-                met(self.upstream, node, Report::Late);
+                self.met(node, Report::Late);
             }
-            _ => met(self.upstream, node, Report::Failed),
+            _ => self.met(node, Report::Failed),
         }
         exchange.upstream.failed(refusal.status());
         let nodes_doing = !matches!(lost, Lost::Client(_));

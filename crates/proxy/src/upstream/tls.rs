@@ -151,30 +151,9 @@ impl TlsClients {
         if let Some(config) = configs.get(&secured.profile) {
             return Ok(Arc::clone(config));
         }
-        let config = Arc::new(self.make(&secured.profile.0)?);
+        let config = make(&self.provider, &self.roots, self.sni, &secured.profile.0)?;
+        let config = Arc::new(config);
         configs.insert(secured.profile.clone(), Arc::clone(&config));
-        Ok(config)
-    }
-
-    fn make(&self, tls: &UpstreamTls) -> Result<ClientConfig, rustls::Error> {
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()?;
-        let builder = if tls.verify {
-            builder.with_root_certificates(self.roots.store())
-        } else {
-            let verifier = Unverified(Arc::clone(&self.provider));
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-        };
-        let mut config = match &tls.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let resolver = SingleCertAndKey::from(certified(identity, &self.provider)?);
-                builder.with_client_cert_resolver(Arc::new(resolver))
-            }
-        };
-        config.enable_sni = self.sni;
         Ok(config)
     }
 
@@ -185,6 +164,46 @@ impl TlsClients {
             identity.is_none_or(|identity| identity.holders() > 1)
         });
     }
+}
+
+/// How TLS is spoken by whoever remembers nothing of it.
+///
+/// # Errors
+/// As [`TlsClients::config`].
+pub(crate) fn config(
+    roots: &Roots,
+    sni: bool,
+    tls: &UpstreamTls,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    Ok(Arc::new(make(&provider, roots, sni, tls)?))
+}
+
+fn make(
+    provider: &Arc<CryptoProvider>,
+    roots: &Roots,
+    sni: bool,
+    tls: &UpstreamTls,
+) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()?;
+    let builder = if tls.verify {
+        builder.with_root_certificates(roots.store())
+    } else {
+        let verifier = Unverified(Arc::clone(provider));
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+    };
+    let mut config = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let resolver = SingleCertAndKey::from(certified(identity, provider)?);
+            builder.with_client_cert_resolver(Arc::new(resolver))
+        }
+    };
+    config.enable_sni = sni;
+    Ok(config)
 }
 
 /// Whether an identity can be used: its key is of a kind that is known, and

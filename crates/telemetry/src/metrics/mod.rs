@@ -12,6 +12,7 @@ mod chain;
 mod etcd;
 mod gateway;
 mod held;
+mod nodes;
 mod owners;
 mod process;
 mod requests;
@@ -25,6 +26,7 @@ use std::sync::{Arc, OnceLock};
 pub use calls::{Call, CallCost, CallLabels, Calls, DetachedCall, Outcome};
 pub use etcd::EtcdState;
 pub use gateway::{Connected, Serving, WorkerMetrics};
+pub use nodes::NodeState;
 pub use requests::{EndedRequest, RequestLabels, Requests};
 pub use runners::{BreakerState, InstanceState, RunnerMetrics, RunnerState};
 pub use text::CONTENT_TYPE;
@@ -114,15 +116,16 @@ impl Metrics {
     }
 
     /// All metrics as Prometheus reads them; the media type is [`CONTENT_TYPE`].
-    /// `runners` is what the runners are like at the moment.
+    /// `runners` and `nodes` are what these are like at the moment.
     #[must_use]
-    pub fn render(&self, runners: &[RunnerState]) -> String {
+    pub fn render(&self, runners: &[RunnerState], nodes: &[NodeState]) -> String {
         let mut text = Text::default();
         self.0.gateway.write(&mut text);
         text.single(WORKERS, self.0.workers);
         self.0.requests.write(&mut text);
         self.0.calls.write(&mut text);
         self.0.runners.write(runners, &mut text);
+        nodes::write(nodes, &mut text);
         if let Some(spans) = self.0.spans.get() {
             spans.write(&mut text);
         }

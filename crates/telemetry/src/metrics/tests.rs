@@ -12,7 +12,7 @@ const LABELS: CallLabels<'_> = CallLabels {
 /// The value of the one sample whose line begins like this.
 #[track_caller]
 fn value(metrics: &Metrics, sample: &str) -> f64 {
-    value_in(&metrics.render(&[]), sample)
+    value_in(&metrics.render(&[], &[]), sample)
 }
 
 #[track_caller]
@@ -94,7 +94,7 @@ fn a_series_outlives_its_configuration_and_leaves_with_the_last() {
                    {runner=\"java\",phase=\"pre-req\",route=\"7\",outcome=\"stop\"}";
     assert_eq!(value(&metrics, stopped), 1.0);
     drop(after);
-    assert!(!metrics.render(&[]).contains("route=\"7\""));
+    assert!(!metrics.render(&[], &[]).contains("route=\"7\""));
 }
 
 #[test]
@@ -187,7 +187,10 @@ fn requests_are_told_as_apisix_tells_them() {
     let status = status.replace("route=\"7\"", "route=\"seven\"");
     assert_eq!(value(&metrics, &status), 1.0);
     let asked = format!("type=\"upstream\",{nobody}");
-    assert!(!metrics.render(&[]).contains(&asked), "it was not asked");
+    assert!(
+        !metrics.render(&[], &[]).contains(&asked),
+        "it was not asked"
+    );
     for (kind, expected) in [("ingress", 30.0), ("egress", 300.0)] {
         let sample = format!("apisix_bandwidth{{type=\"{kind}\",{party}}}");
         assert_eq!(value(&metrics, &sample), expected);
@@ -297,7 +300,7 @@ fn what_happens_to_runners_is_counted_until_they_are_gone() {
         assert_eq!(value(&metrics, &sample), expected, "{sample}");
     }
     drop(runner);
-    assert!(!metrics.render(&[]).contains("runner=\"go\""));
+    assert!(!metrics.render(&[], &[]).contains("runner=\"go\""));
 }
 
 #[test]
@@ -321,7 +324,7 @@ fn what_runners_are_like_is_told() {
         breaker: Some(BreakerState::Open),
         instances: vec![first, second],
     };
-    let text = metrics.render(&[state]);
+    let text = metrics.render(&[state], &[]);
     for (sample, expected) in [
         ("instances_up{R}", 1.0),
         ("calls_in_flight{R}", 5.0),
@@ -340,7 +343,23 @@ fn what_runners_are_like_is_told() {
     assert!(value_in(&text, memory) > 1e6);
     assert!(
         !metrics
-            .render(&[])
+            .render(&[], &[])
             .contains("generation{runner=\"go\",instance=\"2\"}")
     );
+}
+
+#[test]
+fn the_health_of_nodes_is_told() {
+    let node = |port, up| NodeState {
+        upstream: "/apisix/routes/1".to_owned(),
+        ip: "127.0.0.1".to_owned(),
+        port,
+        up,
+    };
+    let text = Metrics::new(1).render(&[], &[node(80, true), node(81, false)]);
+    let name = "apisix_upstream_status{name=\"/apisix/routes/1\",ip=\"127.0.0.1\"";
+    for (port, value) in [(80, 1), (81, 0)] {
+        let line = format!("{name},port=\"{port}\"}} {value}\n");
+        assert!(text.contains(&line), "{text}");
+    }
 }

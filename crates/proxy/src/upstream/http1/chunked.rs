@@ -140,6 +140,10 @@ impl Chunked {
     fn take_trailers(&mut self, input: &mut Bytes) -> Result<bool, BadBody> {
         while let Some(&byte) = input.first() {
             input.advance(1);
+            if byte == b'\n' && self.trailers.last() != Some(&b'\r') {
+                // As everywhere in this coding, a line ends in CRLF.
+                return Err(BadBody::Trailers);
+            }
             self.trailers.push(byte);
             if self.trailers == b"\r\n" || self.trailers.ends_with(b"\r\n\r\n") {
                 return Ok(true);
@@ -154,13 +158,9 @@ impl Chunked {
     fn parse_trailers(&mut self) -> Result<Option<Part>, BadBody> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
         let parsed = httparse::parse_headers(&self.trailers, &mut fields);
-        let Ok(httparse::Status::Complete((length, fields))) = parsed else {
+        let Ok(httparse::Status::Complete((_, fields))) = parsed else {
             return Err(BadBody::Trailers);
         };
-        if length != self.trailers.len() {
-            // A line ended in LF alone, and the section where it seemed to go on.
-            return Err(BadBody::Trailers);
-        }
         let mut trailers = HeaderMap::with_capacity(fields.len());
         for field in fields {
             let name = HeaderName::from_bytes(field.name.as_bytes());

@@ -71,6 +71,7 @@ fn chunks_that_mean_nothing_are_refused() {
         ("0\r\nX: a\r\n folded\r\n\r\n", Trailers),
         ("0\r\nX : a\r\n\r\n", Trailers),
         ("0\r\nX: a\n\nY: b\r\n\r\n", Trailers),
+        ("0\r\nX:\nY: b\r\n\r\n", Trailers),
         ("0\r\nX: \0\r\n\r\n", Trailers),
         ("", Truncated),
         ("3", Truncated),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use crate::auth::{self, Scheme};
+use crate::auth::Scheme;
 use crate::conf;
 
 static SCHEMAS: LazyLock<Schemas> =
@@ -48,9 +48,8 @@ impl Scheme for BasicAuth {
 
     fn credential(json: &Value) -> Result<Credential, Fault> {
         let OfConsumer { username, password } = conf::read_consumer(&SCHEMAS, json)?;
-        let password = auth::secret("password", &password)?;
         Ok(Credential {
-            key: auth::secret("username", &username)?.into_bytes(),
+            key: username.into_bytes(),
             secret: Arc::new(Password(password)),
         })
     }

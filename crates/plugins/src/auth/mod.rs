@@ -2,10 +2,10 @@
 //!
 //! A [`Scheme`] finds out whose credentials a request has; everything else is the
 //! same for all: who goes on without any, how others are refused, and that the
-//! upstream does not see what it must not.
+//! upstream does not see what it must not. Secrets that a configuration refers to have been put
+//! into it by its source.
 
 mod carrier;
-mod secret;
 
 use std::fmt;
 use std::future::ready;
@@ -23,7 +23,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub(crate) use self::carrier::{Carrier, Place};
-pub(crate) use self::secret::secret;
 use crate::{conf, refusal};
 
 /// How consumers prove who they are.

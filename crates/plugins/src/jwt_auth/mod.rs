@@ -16,7 +16,7 @@ use outrigger_model::Fault;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::auth::{self, Carrier, Place, Scheme};
+use crate::auth::{Carrier, Place, Scheme};
 use crate::conf;
 use key::{Claim, Key, OfConsumer};
 
@@ -70,8 +70,8 @@ impl Scheme for JwtAuth {
     fn credential(json: &Value) -> Result<Credential, Fault> {
         let conf: OfConsumer = conf::read_consumer(&SCHEMAS, json)?;
         Ok(Credential {
-            key: auth::secret("key", &conf.key)?.into_bytes(),
             secret: Arc::new(Key::new(&conf)?),
+            key: conf.key.into_bytes(),
         })
     }
 

@@ -83,6 +83,28 @@ impl Report {
         Self::new(file, problems.collect()).expect("faults are never empty")
     }
 
+    /// What is wrong with a document in which environment variables are `missing`; of
+    /// the `faults` those that are not the consequence of that.
+    pub(crate) fn of_all(
+        file: &Path,
+        missing: Vec<Problem>,
+        faults: Option<Faults>,
+        marks: &Marks,
+    ) -> Self {
+        let mut problems = missing;
+        let lacking: Vec<PropertyPath> = problems.iter().map(|it| it.path.clone()).collect();
+        for fault in faults.into_iter().flatten() {
+            if !lacking.contains(&fault.path) {
+                problems.push(Problem {
+                    location: Some(marks.locate(&fault.path)),
+                    path: fault.path,
+                    message: fault.message,
+                });
+            }
+        }
+        Self::new(file, problems).expect("a variable is missing")
+    }
+
     /// The file.
     pub fn file(&self) -> &Path {
         &self.file

@@ -1025,6 +1025,15 @@ fn what_is_no_yaml_or_lacks_a_variable_is_refused() {
         "apisix: {node_listen: '${{NONE}}'}\n",
         &["1:10: apisix.node_listen: the environment variable NONE is not set"],
     );
+    // What follows from it is not told, and what is wrong besides is.
+    refused(
+        "apisix: {node_listen: '${{NONE}}', enable_adminn: true, id: '${{NOBODY}}-1'}\n",
+        &[
+            "1:10: apisix.node_listen: the environment variable NONE is not set",
+            "1:36: apisix.enable_adminn: unknown property, did you mean \"enable_admin\"?",
+            "1:57: apisix.id: the environment variable NOBODY is not set",
+        ],
+    );
     refused(
         "5\n",
         &["2:11: not valid YAML: mapping values are not allowed in this context"],

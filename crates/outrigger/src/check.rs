@@ -21,7 +21,14 @@ const WRONG: ExitCode = ExitCode::FAILURE;
 const UNSEEN: u8 = 2;
 
 pub(crate) fn check(config: &Path) -> Result<ExitCode, Failure> {
-    let settings = Settings::load(config, &env)?;
+    let settings = match Settings::load(config, &env) {
+        Ok(settings) => settings,
+        Err(report) => {
+            complain(&report.to_string());
+            complain_of_resources_beside(config);
+            return Ok(WRONG);
+        }
+    };
     for note in &settings.notes {
         tell(&format!("note: {note}"));
     }
@@ -43,6 +50,20 @@ pub(crate) fn check(config: &Path) -> Result<ExitCode, Failure> {
         SourceSettings::Etcd(etcd) => {
             check_store(&format!("etcd at {}", etcd.prefix), &settings, &live)
         }
+    }
+}
+
+/// Tells what is wrong with the resources of a file that is wrong itself, so that both can be
+/// mended at once; what plugins would say of them depends on that file.
+fn complain_of_resources_beside(config: &Path) {
+    let named = outrigger_config::read_file(config).ok();
+    let named = named.and_then(|text| Settings::resources_named_by(&text, config));
+    let Some((path, format)) = named else { return };
+    let Ok(text) = outrigger_config::read_file(&path) else {
+        return;
+    };
+    if let Err(report) = apisix_yaml::parse(&text, format, &path, &env) {
+        complain(&report.to_string());
     }
 }
 

@@ -125,6 +125,15 @@ fn control_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<D
     }
 }
 
+/// The file of a provider that is one.
+pub(super) fn file_of(provider: &str, folder: &Path) -> Option<(PathBuf, Format)> {
+    match provider {
+        "yaml" => Some((folder.join(YAML_FILE), Format::Yaml)),
+        "json" => Some((folder.join(JSON_FILE), Format::Json)),
+        _ => None,
+    }
+}
+
 fn data_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     foreign::sort_out(section, foreign::DATA_PLANE, notes);
     let provider = provider(section, "role_data_plane");
@@ -142,9 +151,10 @@ fn data_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Depl
         };
     }
     foreign::sort_out(section, foreign::WITHOUT_ETCD, notes);
+    if let Some((path, format)) = provider.and_then(|provider| file_of(provider, folder)) {
+        return Some(file(path, format));
+    }
     match provider {
-        Some("yaml") => Some(file(folder.join(YAML_FILE), Format::Yaml)),
-        Some("json") => Some(file(folder.join(JSON_FILE), Format::Json)),
         Some(provider) => {
             let message = format!("the provider {provider:?} is not available yet: {INSTEAD}");
             fault(section, "role_data_plane", message);

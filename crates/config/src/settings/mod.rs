@@ -206,9 +206,7 @@ impl Settings {
         let fail = |problem| Report::of_one(path, problem);
         let folder = folder_of(path).map_err(fail)?;
         let mut tree = yaml::parse(text).map_err(fail)?;
-        if let Some(report) = Report::new(path, substitute(&mut tree, env)) {
-            return Err(report);
-        }
+        let missing = substitute(&mut tree, env);
         let (value, marks) = tree.split();
         let value = match value {
             Value::Null => Value::Object(Map::new()),
@@ -216,9 +214,25 @@ impl Settings {
         };
         let notes = Notes::default();
         let settings = read(&value, Null::IsAbsence, |at| read_all(at, &folder, &notes));
+        if !missing.is_empty() {
+            return Err(Report::of_all(path, missing, settings.err(), &marks));
+        }
         let mut settings = settings.map_err(|faults| Report::of_faults(path, faults, &marks))?;
         settings.notes = notes.into_lines(path, &marks);
         Ok(settings)
+    }
+
+    /// Where a file says that resources come from, as far as that can be told of one
+    /// that does not hold: none where they come from elsewhere.
+    pub fn resources_named_by(text: &str, path: &Path) -> Option<(PathBuf, Format)> {
+        let (value, _) = yaml::parse(text).ok()?.split();
+        let deployment = value.get("deployment")?;
+        let is_data_plane = deployment.get("role")?.as_str()? == "data_plane";
+        let provider = deployment
+            .pointer("/role_data_plane/config_provider")?
+            .as_str()?;
+        let folder = folder_of(path).ok()?;
+        deployment::file_of(provider, &folder).filter(|_| is_data_plane)
     }
 }
 

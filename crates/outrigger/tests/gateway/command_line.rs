@@ -121,6 +121,27 @@ outrigger: DIR/apisix.yaml:6:23: routes[0].plugins.proxy-rewrite.uri: failed to 
 }
 
 #[test]
+fn what_is_wrong_with_both_files_is_told_at_once() {
+    let config = format!("{CONFIG}apisix: {{node_listen: 0x, enable_ipv6: '${{{{GONE}}}}'}}\n");
+    let routes = "routes:\n  - {uri: 7}\n  - {urii: /a}\n#END\n";
+    let (code, stdout, stderr) = check(&config, routes);
+    let places: Vec<_> = stderr
+        .lines()
+        .map(|line| line.split(": ").nth(1).unwrap())
+        .collect();
+    let expected = [
+        "DIR/config.yaml:4:10",
+        "DIR/config.yaml:4:27",
+        "DIR/apisix.yaml:2:6",
+        "DIR/apisix.yaml:3:6",
+    ];
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    for expected in expected {
+        assert!(places.contains(&expected), "{expected}: {stderr}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for command in ["check", "run"] {

@@ -392,3 +392,30 @@ fn a_collector_over_tls_is_told_if_it_is_trusted() {
     assert!(line.contains("certificate"), "{line}");
     assert!(collector.spans().is_empty());
 }
+
+#[test]
+fn tracing_is_switched_on_moved_and_off_while_the_gateway_runs() {
+    let upstream = Upstream::echo();
+    let collectors = [Collector::start(), Collector::start()];
+    let config = |collector: Option<&Collector>| {
+        let tracing = collector.map(|collector| {
+            let endpoint = format!("http://{}", collector.server.address());
+            json!({"otlp_endpoint": endpoint, "interval": 20})
+        });
+        json!({"outrigger": {"workers": 1, "tracing": tracing}, "apisix": {"id": "one"}})
+    };
+    let gateway = crate::support::gateway()
+        .config(config(None))
+        .routes(crate::support::all_to(&upstream))
+        .start();
+    for collector in [Some(&collectors[0]), Some(&collectors[1]), None] {
+        gateway.write_config(config(collector));
+        let reloaded = gateway.control().post("/v1/reload").send();
+        assert_eq!(reloaded.status, 200, "{reloaded:?}");
+        assert_eq!(gateway.get("/").send().status, 200);
+        if let Some(collector) = collector {
+            collector.wait(1);
+        }
+    }
+    assert_eq!(collectors.map(|collector| collector.spans().len()), [1, 1]);
+}

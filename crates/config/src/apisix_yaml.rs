@@ -26,6 +26,9 @@ use crate::{json, yaml};
 /// The line that ends the file.
 const END: &str = "#END";
 
+/// How deep resources stand in a file: in an array, below its name.
+const RESOURCE_DEPTH: usize = 2;
+
 /// Keys of `apisix.yaml` that APISIX has and this gateway does not support.
 const UNSUPPORTED: [&str; 1] = ["stream_routes"];
 
@@ -91,8 +94,30 @@ impl Document {
     /// The resources as documents, each with its id. `revision` counts the
     /// versions of the file.
     pub fn inventory(&self, revision: u64) -> Inventory {
+        self.inventory_of(revision, |kind, place| {
+            self.written.get(kind.plural())?.get(place).cloned()
+        })
+    }
+
+    /// As [`inventory`](Self::inventory), and what is worth keeping of the document
+    /// then: where each resource begins. Of many resources, the rest takes as much
+    /// memory as all that is made of them.
+    pub fn into_inventory(mut self, revision: u64) -> (Self, Inventory) {
+        let mut written = std::mem::take(&mut self.written);
+        let inventory = self.inventory_of(revision, |kind, place| {
+            Some(written.get_mut(kind.plural())?.get_mut(place)?.take())
+        });
+        self.marks.forget_below(RESOURCE_DEPTH);
+        (self, inventory)
+    }
+
+    fn inventory_of(
+        &self,
+        revision: u64,
+        mut document: impl FnMut(Kind, usize) -> Option<Value>,
+    ) -> Inventory {
         let resource = |(&(kind, ref id), &place): (&(Kind, Id), &usize)| {
-            let mut value = self.written.get(kind.plural())?.get(place)?.clone();
+            let mut value = document(kind, place)?;
             let written = value.as_object_mut()?;
             let key = match written.insert("id".to_owned(), id.as_str().into()) {
                 Some(_) => id.to_string(),

@@ -97,3 +97,5 @@ pub(crate) const EXPIRY_RETRY: Duration = Duration::from_secs(5);
 /// How often to look for resources whose time is over, if none is known to be near: the
 /// clock may be set.
 pub(crate) const EXPIRY_LOOK: Duration = Duration::from_secs(30);
+/// Bytes of the embedded store's file that are held in memory beside what they mean.
+pub(crate) const STORE_CACHE: usize = 4 * 1024 * 1024;

@@ -65,6 +65,19 @@ enum Below {
 }
 
 impl Marks {
+    /// Forgets what stands more than `depth` values down.
+    pub(crate) fn forget_below(&mut self, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else {
+            self.below = Below::Nothing;
+            return;
+        };
+        match &mut self.below {
+            Below::Nothing => {}
+            Below::Items(items) => items.iter_mut().for_each(|it| it.forget_below(depth)),
+            Below::Keys(keys) => keys.iter_mut().for_each(|(_, it)| it.forget_below(depth)),
+        }
+    }
+
     /// Where `path` leads to, or the nearest above it that the document has.
     pub(crate) fn locate(&self, path: &PropertyPath) -> Location {
         let mut here = self;

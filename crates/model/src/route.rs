@@ -49,7 +49,7 @@ pub struct Route {
     /// The upstream that it names; goes before its own.
     pub upstream_id: Option<Id>,
     /// Its own upstream.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<Box<Upstream>>,
     /// Whether a client may leave HTTP for a websocket, from `enable_websocket`;
     /// where it does not say, its service does.
     pub websocket: Option<bool>,
@@ -78,7 +78,7 @@ impl Route {
         let plugin_config_id = object.read("plugin_config_id", Id::read);
         let service_id = object.read("service_id", Id::read);
         let upstream_id = object.read("upstream_id", Id::read);
-        let upstream = object.read("upstream", Upstream::read_inline);
+        let upstream = object.read("upstream", |at| Upstream::read_inline(at).map(Box::new));
         let websocket = object.read("enable_websocket", At::boolean);
         check_purpose(&object);
         refuse_unsupported(&object);

@@ -25,7 +25,7 @@ pub struct Service {
     /// The upstream that it names; goes before its own.
     pub upstream_id: Option<Id>,
     /// Its own upstream.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<Box<Upstream>>,
     /// Whether clients may leave HTTP for a websocket, where the route does not
     /// say; from `enable_websocket`.
     pub websocket: bool,
@@ -45,7 +45,7 @@ impl Service {
         let hosts = object.read("hosts", read_hosts);
         let plugins = object.read("plugins", PluginConfs::read);
         let upstream_id = object.read("upstream_id", Id::read);
-        let upstream = object.read("upstream", Upstream::read_inline);
+        let upstream = object.read("upstream", |at| Upstream::read_inline(at).map(Box::new));
         let websocket = object.read("enable_websocket", At::boolean);
         unsupported::refuse(
             &object,

@@ -15,6 +15,8 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefini
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::limits;
+
 use super::{Change, Entry, Inventory, Key, OpenError, Seal};
 
 /// The file in the folder.
@@ -76,7 +78,7 @@ impl Disk {
         let mut file = fs::OpenOptions::new();
         file.read(true).write(true).create(true).mode(0o600);
         drop(file.open(&path).map_err(of_folder)?);
-        let database = match Database::create(&path) {
+        let database = match database().create(&path) {
             Ok(database) => database,
             Err(DatabaseError::DatabaseAlreadyOpen) => {
                 let folder = folder.display().to_string();
@@ -97,7 +99,9 @@ impl Disk {
     pub(super) fn write(&mut self, changes: &[Change], after: &Inventory) -> Result<(), String> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => Database::open(&self.path).map_err(|error| error.to_string())?,
+            None => database()
+                .open(&self.path)
+                .map_err(|error| error.to_string())?,
         };
         // Where this fails the database is dropped: after an error of the disk
         // it takes no more writes.
@@ -105,6 +109,14 @@ impl Disk {
         self.database = Some(database);
         Ok(())
     }
+}
+
+/// All that is read is in memory already, so it needs to hold no more of the file than a
+/// write touches.
+fn database() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(limits::STORE_CACHE);
+    builder
 }
 
 fn broken(path: &Path, why: impl ToString) -> OpenError {

@@ -116,7 +116,7 @@ impl Compiler<'_> {
             (Some(id), _) => named(&shared.upstreams, id),
             (None, Some(own)) => {
                 let before = before.and_then(|it| {
-                    let own = it.resource.upstream.as_ref();
+                    let own = it.resource.upstream.as_deref();
                     let own = own.filter(|_| it.resource.upstream_id.is_none())?;
                     Some((own, it.upstream.as_ref()?))
                 });

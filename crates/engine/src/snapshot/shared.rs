@@ -112,7 +112,7 @@ impl SharedChanges {
 
     /// Whether a route refers to any of them.
     pub(super) fn touch(&self, route: &model::Route) -> bool {
-        names_any(&self.ssls, route.upstream.as_ref())
+        names_any(&self.ssls, route.upstream.as_deref())
             || self.upstreams.has(route.upstream_id.as_ref())
             || self.services.has(route.service_id.as_ref())
             || self.plugin_configs.has(route.plugin_config_id.as_ref())
@@ -136,7 +136,7 @@ impl Compiler<'_> {
         let names_changed = |service: &model::Service| {
             self.is_other_registry
                 || changed_upstreams.has(service.upstream_id.as_ref())
-                || names_any(&changed_ssls, service.upstream.as_ref())
+                || names_any(&changed_ssls, service.upstream.as_deref())
         };
         let nothing_else = changed_ssls.is_empty() && changed_upstreams.is_empty();
         let may_be_touched = self.is_other_registry || !nothing_else;
@@ -209,7 +209,7 @@ impl Compiler<'_> {
             (Some(id), _) => named(upstreams, id),
             (None, Some(own)) => {
                 let before = before.and_then(|it| {
-                    let own = it.resource.upstream.as_ref();
+                    let own = it.resource.upstream.as_deref();
                     let own = own.filter(|_| it.resource.upstream_id.is_none())?;
                     Some((own, it.upstream.as_ref()?))
                 });

@@ -81,11 +81,18 @@ impl FileSource {
 
     fn apply(&mut self, change: Result<Read, Report>) -> Result<(), Report> {
         let read = self.taking_over(change?);
-        // Kept even if it does not hold: with other runners it may.
-        self.latest = Some(Arc::clone(&read));
-        let compiled = self.compile(&read, None)?;
-        self.put_into_effect(read, compiled);
-        Ok(())
+        match self.compile(&read, None) {
+            Ok(compiled) => {
+                self.put_into_effect(read, compiled);
+                self.latest = self.applied.clone();
+                Ok(())
+            }
+            Err(report) => {
+                // With other runners it may hold.
+                self.latest = Some(read);
+                Err(report)
+            }
+        }
     }
 
     /// What did not change in the file is what it was.
@@ -158,7 +165,17 @@ impl FileSource {
             return;
         }
         let before = self.live.resources();
-        let mut written = read.0.inventory(before.revision() + 1);
+        let revision = before.revision() + 1;
+        let (read, mut written) = match Arc::try_unwrap(read) {
+            Ok((document, resources)) => {
+                let (document, written) = document.into_inventory(revision);
+                (Arc::new((document, resources)), written)
+            }
+            Err(shared) => {
+                let written = shared.0.inventory(revision);
+                (shared, written)
+            }
+        };
         written.take_over(&before);
         let routes = self.live.put(compiled, Some(Arc::new(written)));
         self.applied = Some(read);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use outrigger_model::Resources;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::apisix_yaml::{self, Document, Format};
@@ -42,7 +42,7 @@ pub struct Watch {
     /// What the file is that is not yet told of, because it may not last, and since when.
     doubtful: Option<(Content, Instant)>,
     /// What the file was told to be is being parsed.
-    parsing: Option<JoinHandle<Change>>,
+    parsing: Option<oneshot::Receiver<Change>>,
 }
 
 impl Watch {
@@ -87,8 +87,7 @@ impl Watch {
             });
             period.tick().await;
             if let Some(text) = self.look(Instant::now()) {
-                let parse = self.parser();
-                self.parsing = Some(spawn_blocking(move || parse(text)));
+                self.parsing = Some(self.parse_beside(text));
             }
         }
     }
@@ -103,6 +102,26 @@ impl Watch {
         }
         let text = self.look(Instant::now())?;
         Some(self.parser()(text))
+    }
+
+    /// Parses on a thread that ends with it: what it needs in between is many times what
+    /// comes of it, and goes with the thread.
+    fn parse_beside(&self, text: io::Result<String>) -> oneshot::Receiver<Change> {
+        let (done, parsed) = oneshot::channel();
+        let parse = self.parser();
+        let thread = std::thread::Builder::new().name("parser".to_owned());
+        let started = thread.spawn(move || {
+            // Whoever has gone meanwhile gets no answer.
+            drop(done.send(parse(text)));
+        });
+        match started {
+            Ok(_) => parsed,
+            Err(error) => {
+                let (done, failed) = oneshot::channel();
+                drop(done.send(Err(unreadable(&self.file, &error))));
+                failed
+            }
+        }
     }
 
     /// Makes a change of what has been read.

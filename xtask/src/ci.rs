@@ -65,8 +65,11 @@ struct Step {
 fn steps() -> Result<Vec<Step>, String> {
     let mut docs = cargo("doc --workspace --no-deps");
     docs.env("RUSTDOCFLAGS", "-D warnings");
+    let mut kills = cargo("test --package outrigger --test gateway what_was_answered_survives");
+    kills.env("OUTRIGGER_KILLS", "50");
     let steps = [
         ("tests", cargo("test --workspace")),
+        ("kills during writes", kills),
         (
             "clippy",
             cargo("clippy --workspace --all-targets -- -D warnings"),

@@ -4,10 +4,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use outrigger_harness::{
-    Client, Gateway, Program, Response, Running, Traffic, Upstream, eventually,
-};
+use outrigger_harness::{Client, Gateway, Program, Response, Running, Upstream, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -120,28 +119,104 @@ fn changes_under_load_cost_no_request() {
     let upstream = Upstream::echo();
     let gateway = gateway().traditional().start();
     let to_upstream = route("/*", nodes(&[&upstream]));
-    must_put(&gateway, "routes/1", &to_upstream);
-    let traffic = Traffic::start(gateway.client(), "/hello", 4);
-    traffic.wait_more(20);
-    for change in 0..200 {
-        let priority = with(to_upstream.clone(), json!({"priority": change}));
-        must_put(&gateway, "routes/1", &priority);
-        must_put(
-            &gateway,
-            &format!("routes/more-{}", change % 7),
-            &to_upstream,
-        );
-    }
-    traffic.wait_more(20);
-    let tally = traffic.stop();
-    assert!(tally.only(200), "{tally:?}");
+    // A version says its number in every part of a route that a request passes.
+    let of_version = |version: usize| {
+        let number = version.to_string();
+        let plugins = json!({
+            "proxy-rewrite": {"headers": {"set": {"X-Version": number}}},
+            "response-rewrite": {"headers": {"set": {"X-Version": number}}},
+        });
+        let upstream = json!({
+            "nodes": nodes(&[&upstream])["nodes"],
+            "pass_host": "rewrite",
+            "upstream_host": format!("version-{version}.test"),
+        });
+        with(
+            to_upstream.clone(),
+            json!({"plugins": plugins, "upstream": upstream}),
+        )
+    };
+    must_put(&gateway, "routes/1", &of_version(0));
+    let client = gateway.client();
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        // A failed assertion of the changes must not leave the others asking on and on.
+        let _stop = OnDrop(|| stop.store(true, Ordering::Relaxed));
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut connection = client.connection();
+                let mut newest = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let version = version_of(&connection.get("/anything").send());
+                    assert!(version >= newest, "{version} after {newest}");
+                    newest = version;
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for change in 1..=200 {
+            must_put(&gateway, "routes/1", &of_version(change));
+            must_put(
+                &gateway,
+                &format!("routes/more-{}", change % 7),
+                &to_upstream,
+            );
+            let seen = version_of(&client.get("/anything").send());
+            assert_eq!(seen, change, "it is live when it is answered");
+        }
+        let so_far = answered.load(Ordering::Relaxed);
+        eventually("more requests", || {
+            answered.load(Ordering::Relaxed) > so_far + 20
+        });
+    });
 }
+
+/// The version of the route that a request has passed, in all of its parts.
+fn version_of(response: &Response) -> usize {
+    assert_eq!(response.status, 200, "{response:?}");
+    let received = response.json();
+    let headers = received["headers"].as_array().unwrap().iter();
+    let header = |name: &str| {
+        let mut headers = headers.clone();
+        let found = headers.find(|it| it[0].as_str().unwrap().eq_ignore_ascii_case(name));
+        found.unwrap()[1].as_str().unwrap().to_owned()
+    };
+    let version = header("x-version");
+    assert_eq!(
+        header("host"),
+        format!("version-{version}.test"),
+        "a mixture"
+    );
+    assert_eq!(
+        response.header("x-version"),
+        Some(version.as_str()),
+        "a mixture"
+    );
+    version.parse().unwrap()
+}
+
+/// Does something when it is dropped.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// How often the gateway is killed, unless the environment says.
+const KILLS: usize = 10;
+
+/// Tells how often, for longer checks.
+const KILLS_VARIABLE: &str = "OUTRIGGER_KILLS";
 
 #[test]
 fn what_was_answered_survives_a_kill() {
     let kept = Kept::with_key();
+    let rounds = std::env::var(KILLS_VARIABLE).ok();
+    let rounds = rounds.map_or(KILLS, |rounds| rounds.parse().unwrap());
     let mut acknowledged = 0;
-    for round in 0..5 {
+    for round in 0..rounds {
         let gateway = kept.start();
         let listed = gateway.call(KEY, "GET", "routes", None).json();
         assert!(
@@ -176,7 +251,7 @@ fn what_was_answered_survives_a_kill() {
     // The one on its way when the gateway was killed may be there or not.
     let total = listed["total"].as_u64().unwrap();
     assert!(
-        (acknowledged..=acknowledged + 5).contains(&total),
+        (acknowledged..=acknowledged + rounds as u64).contains(&total),
         "{total} of {acknowledged}"
     );
     assert_eq!(

@@ -19,5 +19,7 @@ pub mod status;
 
 mod answer;
 mod resources;
+mod tls;
 
 pub use resources::{Catalogue, PluginInfo, PluginUse};
+pub use tls::Tls;

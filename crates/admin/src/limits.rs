@@ -10,6 +10,8 @@ pub(crate) const BACKLOG: i32 = 128;
 /// How long a connection may be silent. It is longer than any answer takes,
 /// because a client that waits for one is silent.
 pub const IDLE: Duration = Duration::from_secs(60);
+/// How long a TLS handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long an answer may take, with the reading of its request's body.
 pub const ANSWER: Duration = Duration::from_secs(30);
 /// How long requests under way may take when the gateway stops.

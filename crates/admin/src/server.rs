@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 pub use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::extract::{Request, State};
@@ -20,7 +20,7 @@ use axum::serve::{IncomingStream, Listener};
 use http::StatusCode;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -28,6 +28,7 @@ use tower_service::Service;
 
 use crate::answer;
 use crate::limits;
+use crate::tls::{Stream, Tls};
 
 /// An address that is listened on; nobody is answered yet.
 #[derive(Debug)]
@@ -66,10 +67,12 @@ impl Bound {
         self.address
     }
 
-    /// Answers with `router` until the [`Serving`] is stopped or dropped.
-    /// Handlers find the client's address as `ConnectInfo<Peer>`.
-    pub fn serve(self, router: Router) -> Serving {
+    /// Answers with `router`, over TLS if `tls` is there, until the [`Serving`] is stopped or
+    /// dropped. Handlers find the client's address as `ConnectInfo<Peer>`.
+    pub fn serve(self, router: Router, tls: Option<Tls>) -> Serving {
+        let tls = Arc::new(ArcSwapOption::from_pointee(tls));
         let listener = Gate {
+            tls: Arc::clone(&tls),
             listener: self.listener,
             room: Arc::new(Semaphore::new(limits::CONNECTIONS)),
         };
@@ -91,6 +94,7 @@ impl Bound {
         Serving {
             address: self.address,
             content,
+            tls,
             work: Work { stop, task },
         }
     }
@@ -101,6 +105,7 @@ impl Bound {
 pub struct Serving {
     address: SocketAddr,
     content: Arc<Content>,
+    tls: Arc<ArcSwapOption<Tls>>,
     work: Work,
 }
 
@@ -129,9 +134,16 @@ impl Serving {
     }
 
     /// Answers requests that begin from now on with `router`, those of connections that
-    /// are open already included.
-    pub fn replace(&self, router: Router) {
+    /// are open already included. Connections that begin from now on are over TLS if
+    /// `tls` is there.
+    pub fn replace(&self, router: Router, tls: Option<Tls>) {
         self.content.store(Arc::new(router));
+        self.tls.store(tls.map(Arc::new));
+    }
+
+    /// Whether connections that begin now are over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.load().is_some()
     }
 
     /// Lets requests under way end, for at most [`limits::STOP`].
@@ -187,6 +199,7 @@ async fn in_time(request: Request, next: Next) -> Response {
 
 /// Lets so many connections in at a time.
 struct Gate {
+    tls: Arc<ArcSwapOption<Tls>>,
     listener: TcpListener,
     room: Arc<Semaphore>,
 }
@@ -200,7 +213,10 @@ impl Listener for Gate {
         let permit = permit.expect("the semaphore is never closed");
         loop {
             match self.listener.accept().await {
-                Ok((stream, address)) => return (Visitor::new(stream, permit), address),
+                Ok((stream, address)) => {
+                    let stream = Stream::new(stream, self.tls.load().as_deref());
+                    return (Visitor::new(stream, permit), address);
+                }
                 Err(error) => {
                     tracing::debug!("cannot accept a connection: {error}");
                     sleep(limits::ACCEPT_PAUSE).await;
@@ -216,13 +232,13 @@ impl Listener for Gate {
 
 /// A connection that ends when it is silent for too long.
 struct Visitor {
-    stream: TcpStream,
+    stream: Stream,
     silence: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Visitor {
-    fn new(stream: TcpStream, permit: OwnedSemaphorePermit) -> Self {
+    fn new(stream: Stream, permit: OwnedSemaphorePermit) -> Self {
         Self {
             stream,
             silence: Box::pin(sleep(limits::IDLE)),

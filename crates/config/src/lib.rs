@@ -28,9 +28,9 @@ pub use apisix_yaml::{Document, Format};
 pub use env::Env;
 pub use report::{Location, Problem, Report};
 pub use settings::{
-    AccessLog, AdminApi, AdminKey, AdminRole, BreakerRule, ClientLimits, ControlApi,
-    DataEncryption, EnvRule, Escape, EtcdHost, EtcdSettings, EtcdTls, EtcdUser, ExtPlugin,
-    LogLevel, MetricsExport, OutputLevel, OutputRule, RealIp, Router, RunnerLimits, RunnerSettings,
-    RunnerTerms, RunnerTimeout, Settings, Source, Tracing,
+    AccessLog, AdminApi, AdminKey, AdminRole, AdminTls, BreakerRule, ClientLimits, ClientTls,
+    ControlApi, DataEncryption, EnvRule, Escape, EtcdHost, EtcdSettings, EtcdTls, EtcdUser,
+    ExtPlugin, Listen, LogLevel, MetricsExport, OutputLevel, OutputRule, RealIp, Router,
+    RunnerLimits, RunnerSettings, RunnerTerms, RunnerTimeout, Settings, Source, Tracing,
 };
 pub use watch::{Change, Watch, read_all, read_file};

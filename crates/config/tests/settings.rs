@@ -1,7 +1,6 @@
 //! What becomes of texts of `config.yaml`, and in which words bad ones are refused.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,7 +50,8 @@ fn refused(more: &str, expected: &[&str]) {
 }
 
 fn addresses(settings: &Settings) -> Vec<String> {
-    settings.listens.iter().map(SocketAddr::to_string).collect()
+    let listens = settings.listens.iter();
+    listens.map(|listen| listen.address.to_string()).collect()
 }
 
 #[test]
@@ -297,7 +297,6 @@ fn bad_listeners_are_refused() {
             "2:37: apisix.node_listen[3].ip: expected an IP address",
             "2:53: apisix.node_listen[4]: 0.0.0.0:80 is listened to already",
             "2:78: apisix.node_listen[5]: 0.0.0.0:9080 is listened to already",
-            "2:79: apisix.node_listen[5].enable_http2: HTTP/2 is not supported yet: set it to false",
         ],
     );
 }
@@ -837,8 +836,8 @@ fn the_admin_api_is_for_this_machine_and_needs_a_key() {
              characters",
             "1:46: deployment.admin.admin_key[1]: property \"key\" is required",
             "1:47: deployment.admin.admin_key[1].role: expected one of \"admin\", \"viewer\"",
-            "1:61: deployment.admin.https_admin: the Admin API does not speak TLS yet: set it to \
-             false, and let the API listen on loopback",
+            "1:61: deployment.admin.https_admin: needs admin_api_mtls.admin_ssl_cert and \
+             admin_ssl_cert_key",
         ]
     );
 }
@@ -847,7 +846,7 @@ fn the_admin_api_is_for_this_machine_and_needs_a_key() {
 fn what_would_be_missed_is_refused_unless_it_is_off() {
     refused(
         "apisix:
-  ssl: {listen: [{port: 9443}]}
+  ssl: {listen: [{port: 9443, enable_http3: true}], key_encrypt_salt: x}
   proxy_protocol: {listen_http_port: 9181}
   proxy_mode: http&stream
   stream_proxy: {tcp: [9100]}
@@ -861,8 +860,9 @@ xrpc: {protocols: []}
 etcd: {host: []}
 ",
         &[
-            "2:3: apisix.ssl: TLS is not supported yet: set ssl.enable to false, and put TLS in \
-             front",
+            "2:31: apisix.ssl.listen[0].enable_http3: HTTP/3 is not supported: set it to false",
+            "2:53: apisix.ssl.key_encrypt_salt: this key of APISIX 2 is not supported: see \
+             `apisix.data_encryption`",
             "3:3: apisix.proxy_protocol: the PROXY protocol is not supported yet: remove it",
             "4:3: apisix.proxy_mode: there is no stream proxy: use \"http\"",
             "5:3: apisix.stream_proxy: there is no stream proxy: remove it",
@@ -1062,4 +1062,118 @@ fn no_secret_is_shown() {
             "{report}"
         );
     }
+}
+
+/// A folder with a certificate, its key and a file that is neither.
+fn folder_of_certificates() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    write("cert.pem", certificate.pem());
+    write("key.pem", key.serialize_pem());
+    write("none.pem", "text".to_owned());
+    folder
+}
+
+/// The Admin API of `admin` beside such files.
+fn admin_of(admin: &str) -> Result<Settings, String> {
+    let folder = folder_of_certificates();
+    let path = folder.path().join("config.yaml");
+    let text = format!("deployment: {{role: traditional, admin: {{{admin}}}}}\n");
+    let settings = Settings::parse(&text, &path, &|_| None);
+    let prefix = format!("{}/", folder.path().display());
+    settings.map_err(|report| report.to_string().replace(&prefix, ""))
+}
+
+#[test]
+fn the_admin_api_speaks_tls_with_files() {
+    let files = "admin_ssl_cert: cert.pem, admin_ssl_cert_key: key.pem";
+    let tls = |more: &str| {
+        let admin = format!("https_admin: true, admin_api_mtls: {{{files}{more}}}");
+        admin_of(&admin).unwrap().admin.unwrap().tls.unwrap()
+    };
+    assert_eq!(tls("").identity.chain().len(), 1);
+    assert_eq!(tls(", admin_ssl_ca_cert: ''").authorities, None);
+    let authorities = tls(", admin_ssl_ca_cert: cert.pem").authorities;
+    assert_eq!(authorities.map(|authorities| authorities.len()), Some(1));
+    let off = admin_of(&format!("admin_api_mtls: {{{files}}}")).unwrap();
+    assert_eq!(off.admin.unwrap().tls, None);
+    assert_eq!(off.notes.len(), 1, "{:?}", off.notes);
+    let defaults = "admin_api_mtls: {admin_ssl_cert: '', admin_ssl_cert_key: ''}";
+    assert_eq!(admin_of(defaults).unwrap().notes, [""; 0]);
+}
+
+#[test]
+fn what_the_admin_api_lacks_for_tls_is_named() {
+    let place = "config.yaml:1:38: deployment.admin";
+    for (admin, message) in [
+        (
+            "https_admin: true",
+            ".https_admin: needs admin_api_mtls.admin_ssl_cert",
+        ),
+        (
+            "https_admin: true, admin_api_mtls: {admin_ssl_cert_key: key.pem}",
+            ".admin_api_mtls: property \"admin_ssl_cert\" is required with https_admin",
+        ),
+        (
+            "https_admin: true, admin_api_mtls: {admin_ssl_cert: no.pem, admin_ssl_cert_key: key.pem}",
+            ".admin_api_mtls.admin_ssl_cert: no.pem: No such file",
+        ),
+        (
+            "https_admin: true, admin_api_mtls: {admin_ssl_cert: none.pem, admin_ssl_cert_key: key.pem}",
+            ".admin_api_mtls.admin_ssl_cert: none.pem: expected a certificate in PEM",
+        ),
+        (
+            "https_admin: true, admin_api_mtls: {admin_ssl_cert: cert.pem, admin_ssl_cert_key: none.pem}",
+            ".admin_api_mtls.admin_ssl_cert_key: none.pem: expected a private key in PEM",
+        ),
+    ] {
+        let report = admin_of(admin).unwrap_err();
+        let place = place.split_once(": ").unwrap().1;
+        assert!(report.contains(&format!("{place}{message}")), "{report}");
+    }
+}
+
+#[test]
+fn tls_to_clients_is_as_apisix_has_it() {
+    let tls = |ssl: &str| {
+        with(&format!(
+            "apisix: {{ssl: {{listen: [{{port: 9443}}], {ssl}}}}}\n"
+        ))
+    };
+    let settings = tls("");
+    let listens: Vec<_> = settings
+        .listens
+        .iter()
+        .map(|it| (it.address.port(), it.tls))
+        .collect();
+    assert_eq!(listens, [(9080, false), (9443, true)]);
+    assert!(settings.listens.iter().all(|listen| listen.http2));
+    assert_eq!(settings.client_tls, outrigger_config::ClientTls::default());
+    let settings = tls(
+        "ssl_protocols: TLSv1.1 TLSv1.3, fallback_sni: A.Test, ssl_session_tickets: true,
+         ssl_ciphers: 'ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256'",
+    );
+    let of_clients = &settings.client_tls;
+    assert_eq!(of_clients.protocols, [outrigger_model::TlsVersion::Tls13]);
+    assert_eq!(of_clients.ciphers, ["ECDHE-RSA-AES128-GCM-SHA256"]);
+    assert_eq!(of_clients.fallback_sni.as_deref(), Some("a.test"));
+    assert!(of_clients.session_tickets);
+    assert_eq!(settings.notes.len(), 2, "{:?}", settings.notes);
+    assert!(settings.notes[1].contains("names of suites: DHE-RSA-AES128-GCM-SHA256"));
+    let off = with("apisix: {ssl: {enable: false, listen: [{port: 9443}]}, enable_http2: false}\n");
+    assert_eq!(off.listens.len(), 1);
+    assert!(!off.listens[0].http2);
+    refused(
+        "apisix: {ssl: {listen: [9080, {port: 9443, prot: 1}], ssl_protocols: TLSv1.4, fallback_sni: '*.a'}}\n",
+        &[
+            "1:25: apisix.ssl.listen[0]: 0.0.0.0:9080 is listened to already",
+            "1:44: apisix.ssl.listen[1].prot: unknown property, did you mean \"port\"?",
+            "1:55: apisix.ssl.ssl_protocols: there is no version of TLS called \"TLSv1.4\"",
+            "1:55: apisix.ssl.ssl_protocols: expected TLSv1.2, TLSv1.3 or both, with a space between them",
+            "1:79: apisix.ssl.fallback_sni: expected the name of a host",
+        ],
+    );
 }

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request}
 use outrigger_telemetry::trace::RequestSpan;
 
 use crate::body::{Body, Kept};
+use crate::certificates::Certificates;
 use crate::chain::Chain;
 use crate::consumer::{Consumer, Identity};
 use crate::context::Context;
@@ -25,6 +26,7 @@ use crate::real_ip::{RealIp, Told};
 use crate::response::Refusal;
 use crate::snapshot::{LocalSnapshot, MatchedRoute};
 use crate::target::{PathRules, Target};
+use crate::tls_session::TlsSession;
 use crate::upstream::PassHost;
 use crate::upstream_trace::UpstreamTrace;
 use crate::worker::Worker;
@@ -56,6 +58,8 @@ pub struct Client {
     last_host: LastHost,
     /// Set where the peer is a proxy that is believed about its clients.
     real_ip: Option<Arc<RealIp>>,
+    /// Set where it is over TLS.
+    pub tls: Option<Box<TlsSession>>,
 }
 
 impl Client {
@@ -79,7 +83,15 @@ impl Client {
             values,
             last_host: LastHost::default(),
             real_ip: None,
+            tls: None,
         }
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn secured(mut self, tls: TlsSession) -> Self {
+        self.tls = Some(Box::new(tls));
+        self
     }
 
     /// The same, coming from a proxy that is believed about its clients if
@@ -258,6 +270,17 @@ impl Exchange {
             plugin_times: PluginTimes::default(),
             trace: None,
             request_id: OnceCell::new(),
+        }
+    }
+
+    /// Whether the client has shown a certificate, where one is required.
+    ///
+    /// # Errors
+    /// [`Refusal::BadRequest`] where it has not.
+    pub fn check_client_certificate(&self, certificates: &Certificates) -> Result<(), Refusal> {
+        match &self.client.tls {
+            None => Ok(()),
+            Some(tls) => tls.check(self.host.as_str(), self.target.path(), certificates),
         }
     }
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use outrigger_model::{Fault, Identity, PropertyPath};
+use outrigger_model::{CertificateDer, Fault, Identity, PropertyPath};
 use outrigger_telemetry::metrics::Metrics;
 use serde_json::Value;
 
@@ -200,6 +200,7 @@ pub struct Registry {
     factories: IndexMap<&'static str, Box<dyn Factory>>,
     metrics: Metrics,
     check_identity: Option<CheckIdentity>,
+    check_authorities: Option<CheckAuthorities>,
     /// Those that the gateway has and that may not be used.
     forbidden: Vec<&'static str>,
     mark: Mark,
@@ -218,6 +219,9 @@ impl Mark {
 /// Says whether a certificate and its key can be used, and if not, why.
 pub type CheckIdentity = fn(&Identity) -> Result<(), &'static str>;
 
+/// Says whether clients can be verified by these certificates, and if not, why.
+pub type CheckAuthorities = fn(&[CertificateDer<'static>]) -> Result<(), &'static str>;
+
 impl Registry {
     /// A registry of these plugins; of two with one name the later counts.
     #[must_use]
@@ -231,6 +235,7 @@ impl Registry {
             mark: Mark::default(),
             metrics: Metrics::default(),
             check_identity: None,
+            check_authorities: None,
         }
     }
 
@@ -241,6 +246,23 @@ impl Registry {
             check_identity: Some(check),
             ..self
         }
+    }
+
+    /// Has certificates that clients are verified by checked by whoever can do that.
+    #[must_use]
+    pub fn checking_authorities(self, check: CheckAuthorities) -> Self {
+        Registry {
+            check_authorities: Some(check),
+            ..self
+        }
+    }
+
+    pub(crate) fn check_authorities(
+        &self,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<(), &'static str> {
+        self.check_authorities
+            .map_or(Ok(()), |check| check(authorities))
     }
 
     pub(crate) fn check_identity(&self, identity: &Identity) -> Result<(), &'static str> {

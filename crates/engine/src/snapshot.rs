@@ -20,6 +20,7 @@ use std::sync::Arc;
 use outrigger_model::{self as model, Id, Invalid, Resources, Timeout};
 use outrigger_telemetry::metrics::{Metrics, RequestLabels, Requests};
 
+use crate::certificates::Certificates;
 use crate::chain::{Built, Chain};
 use crate::consumer::Consumers;
 use crate::exchange::Exchange;
@@ -153,6 +154,12 @@ impl Snapshot {
     #[must_use]
     pub fn global_rules(&self) -> &[Arc<Chain>] {
         &self.global_rules
+    }
+
+    /// What clients are shown.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        &self.shared.certificates
     }
 
     pub(crate) fn consumers(&self) -> &Consumers {

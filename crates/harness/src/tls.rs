@@ -46,13 +46,37 @@ impl Authority {
         self.0.pem()
     }
 
+    /// One that this one vouches for.
+    ///
+    /// # Panics
+    /// If the system has no randomness.
+    pub fn delegate(&self, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("there is randomness");
+        Self(CertifiedIssuer::signed_by(params, key, &self.0).expect("it is signed"))
+    }
+
     /// A certificate of its own for `name`, a host or an address.
     ///
     /// # Panics
     /// If `name` is neither.
     pub fn certify(&self, name: &str) -> Certified {
-        let params = CertificateParams::new([name.to_owned()]).expect("a name");
         let key = KeyPair::generate().expect("there is randomness");
+        self.certify_key(name, key)
+    }
+
+    /// As [`Authority::certify`], for this private key in PEM.
+    ///
+    /// # Panics
+    /// If `name` is neither, or `key` is none.
+    pub fn certify_pem(&self, name: &str, key: &str) -> Certified {
+        self.certify_key(name, KeyPair::from_pem(key).expect("a key in PEM"))
+    }
+
+    fn certify_key(&self, name: &str, key: KeyPair) -> Certified {
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
         let certificate = params.signed_by(&key, &self.0).expect("it is signed");
         Certified {
             certificate: certificate.pem(),

@@ -77,6 +77,17 @@ pub fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
     (!certificates.is_empty()).then_some(certificates)
 }
 
+/// The cipher suites of TLS 1.2 that there are, by OpenSSL's names. Those of TLS 1.3 are
+/// always all there.
+pub const CIPHER_SUITES: [&str; 6] = [
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+];
+
 /// Whom the nodes of an upstream are trusted by, where they are verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {

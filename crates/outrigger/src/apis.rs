@@ -7,7 +7,7 @@ use std::sync::Arc;
 use outrigger_admin::api::Whole;
 use outrigger_admin::control::{self, Control};
 use outrigger_admin::server::{Bound, Router, Serving, Work};
-use outrigger_admin::{metrics, status};
+use outrigger_admin::{Tls, metrics, status};
 use outrigger_config::store::Store;
 use outrigger_config::{Settings, Source};
 use outrigger_telemetry::metrics::Metrics;
@@ -78,7 +78,14 @@ enum Place {
 }
 
 /// What the APIs of some settings serve.
-pub(crate) struct Contents(Vec<(Wanted, Place, Option<Router>)>);
+pub(crate) struct Contents(Vec<(Wanted, Place, Option<Content>)>);
+
+/// What one of them serves, and over TLS or not.
+#[derive(Default)]
+struct Content {
+    router: Router,
+    tls: Option<Tls>,
+}
 
 impl Apis {
     /// Listens where `settings` say and nothing listens yet; nobody is answered there.
@@ -114,11 +121,14 @@ impl Apis {
     /// Serves these contents, and nothing else any more.
     pub(crate) fn carry_out(&mut self, contents: Contents, settings: &Settings) {
         let mut before = std::mem::take(&mut self.servers);
-        for (wanted, place, router) in contents.0 {
+        for (wanted, place, content) in contents.0 {
             let serving = match place {
                 Place::New(bound) => {
-                    tracing::info!("{}", wanted.name.announcement(bound.address(), settings));
-                    bound.serve(router.unwrap_or_default())
+                    let Content { router, tls } = content.unwrap_or_default();
+                    let address = bound.address();
+                    let serving = bound.serve(router, tls);
+                    wanted.name.announce(address, &serving, settings);
+                    serving
                 }
                 Place::Present => {
                     let same = |it: &Server| it.name == wanted.name;
@@ -126,8 +136,13 @@ impl Apis {
                         continue;
                     };
                     let server = before.swap_remove(place);
-                    if let Some(router) = router {
-                        server.serving.replace(router);
+                    if let Some(Content { router, tls }) = content {
+                        let serving = &server.serving;
+                        let was_secure = serving.is_secure();
+                        serving.replace(router, tls);
+                        if serving.is_secure() != was_secure {
+                            wanted.name.announce(serving.address(), serving, settings);
+                        }
                     }
                     server.serving
                 }
@@ -187,17 +202,35 @@ impl Reserved {
                 (_, _, Place::Present) => true,
                 (_, _, Place::New(_)) => false,
             };
-            let router = match same {
+            let content = match same {
                 true => None,
                 false => match subject.router(&wanted, settings)? {
-                    Some(router) => Some(router),
+                    Some(router) => {
+                        let tls = tls(&wanted, settings)?;
+                        Some(Content { router, tls })
+                    }
                     None => continue,
                 },
             };
-            contents.push((wanted, place, router));
+            contents.push((wanted, place, content));
         }
         Ok(Contents(contents))
     }
+}
+
+/// How an API speaks TLS, if it does.
+fn tls(wanted: &Wanted, settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let admin = settings
+        .admin
+        .as_ref()
+        .filter(|_| wanted.name == Name::Admin);
+    let Some(tls) = admin.and_then(|admin| admin.tls.as_ref()) else {
+        return Ok(None);
+    };
+    let made = Tls::new(&tls.identity, tls.authorities.as_deref());
+    Ok(Some(made.map_err(|error| {
+        format!("deployment.admin.admin_api_mtls: {error}: check that the key is the certificate's")
+    })?))
 }
 
 impl Subject {
@@ -290,13 +323,14 @@ impl Wanted {
 }
 
 impl Name {
-    fn announcement(self, address: SocketAddr, settings: &Settings) -> String {
+    fn announce(self, address: SocketAddr, serving: &Serving, settings: &Settings) {
         let path = match (self, &settings.metrics) {
             (Name::Metrics, Some(export)) => &export.path,
             (Name::Status, _) => status::PATH,
             _ => "",
         };
-        format!("{self}: http://{address}{path}")
+        let scheme = if serving.is_secure() { "https" } else { "http" };
+        tracing::info!("{self}: {scheme}://{address}{path}");
     }
 }
 

@@ -123,8 +123,8 @@ impl Gateway {
         apis.answer_locally(&settings, &subject);
         let (rebuilds, wished) = mpsc::channel(1);
         let follower = tokio::spawn(source.follow(wished));
-        for address in proxy.addresses() {
-            tracing::info!("listening on http://{address}");
+        for listen in proxy.listens() {
+            tracing::info!("listening on {listen}");
         }
         Ok(Gateway {
             proxy,
@@ -201,15 +201,19 @@ impl Gateway {
 
     /// Has the workers go by other settings, and says where they listen now.
     async fn put_into_effect(&self, change: proxy::Change) {
-        let (before, after) = (self.proxy.addresses(), change.addresses());
+        let urls = |listens: Vec<proxy::Listen>| {
+            let urls = listens.iter().map(ToString::to_string);
+            urls.collect::<Vec<_>>()
+        };
+        let (before, after) = (urls(self.proxy.listens()), urls(change.listens()));
         if !self.proxy.apply(change).await {
             tracing::warn!("a worker has not heard of the settings yet: it is busy");
         }
-        for address in before.iter().filter(|it| !after.contains(it)) {
-            tracing::info!("no longer listening on http://{address}");
+        for url in before.iter().filter(|it| !after.contains(it)) {
+            tracing::info!("no longer listening on {url}");
         }
-        for address in after.iter().filter(|it| !before.contains(it)) {
-            tracing::info!("listening on http://{address}");
+        for url in after.iter().filter(|it| !before.contains(it)) {
+            tracing::info!("listening on {url}");
         }
     }
 

@@ -33,7 +33,8 @@ pub(crate) fn of(
     traces: &traces::Plan,
 ) -> proxy::Settings {
     proxy::Settings {
-        listen: settings.listens.clone(),
+        listen: settings.listens.iter().map(listen).collect(),
+        tls: client_tls(&settings.client_tls),
         connections: proxy::ConnectionSettings {
             trusted: settings.trusted_addresses.clone(),
             real_ip: settings.real_ip.clone().map(real_ip),
@@ -57,6 +58,28 @@ pub(crate) fn of(
         upstream_trust: settings.upstream_trust.clone(),
         upstream_sni: settings.upstream_sni,
         health_checks: settings.health_checks,
+    }
+}
+
+fn listen(listen: &outrigger_config::Listen) -> proxy::Listen {
+    let outrigger_config::Listen {
+        address,
+        tls,
+        http2,
+    } = *listen;
+    proxy::Listen {
+        address,
+        tls,
+        http2,
+    }
+}
+
+fn client_tls(settings: &outrigger_config::ClientTls) -> proxy::TlsSettings {
+    proxy::TlsSettings {
+        protocols: settings.protocols.clone(),
+        ciphers: settings.ciphers.clone(),
+        session_tickets: settings.session_tickets,
+        fallback_sni: settings.fallback_sni.clone(),
     }
 }
 

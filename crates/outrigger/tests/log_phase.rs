@@ -15,7 +15,7 @@ use outrigger_engine::snapshot::Snapshot;
 use outrigger_engine::vars;
 use outrigger_harness::{Client, Upstream};
 use outrigger_model::{Fault, Resources};
-use outrigger_proxy::{Bound, ConnectionSettings, Fixed, Running, Settings};
+use outrigger_proxy::{Bound, ConnectionSettings, Fixed, Listen, Running, Settings, TlsSettings};
 use serde_json::json;
 
 /// Long enough for anything that has to come.
@@ -138,7 +138,12 @@ fn fixed() -> Fixed {
 
 fn settings() -> Settings {
     Settings {
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listen: vec![Listen {
+            address: "127.0.0.1:0".parse().unwrap(),
+            tls: false,
+            http2: false,
+        }],
+        tls: TlsSettings::default(),
         connections: ConnectionSettings {
             trusted: Vec::new(),
             real_ip: None,

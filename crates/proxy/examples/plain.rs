@@ -9,7 +9,7 @@ use outrigger_engine::plugin::Registry;
 use outrigger_engine::router::Mode;
 use outrigger_engine::snapshot::Snapshot;
 use outrigger_model::Resources;
-use outrigger_proxy::{Bound, ConnectionSettings, Fixed, Settings};
+use outrigger_proxy::{Bound, ConnectionSettings, Fixed, Listen, Settings, TlsSettings};
 use outrigger_telemetry::metrics::Metrics;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +36,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         metrics: Metrics::new(1),
     };
     let settings = Settings {
-        listen: vec![listen.parse()?],
+        listen: vec![Listen {
+            address: listen.parse()?,
+            tls: false,
+            http2: true,
+        }],
+        tls: TlsSettings::default(),
         connections: ConnectionSettings {
             trusted: Vec::new(),
             real_ip: None,

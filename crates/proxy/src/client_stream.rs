@@ -1,5 +1,6 @@
-//! A client's socket, with what the HTTP library leaves open: how long the
-//! client may take to receive, and a close that does not cut off the answer.
+//! A client's connection, with TLS or without, with what the HTTP library leaves
+//! open: how long the client may take to receive, and a close that does not cut off the
+//! answer.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -12,8 +13,7 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::finish::Outgoing;
@@ -36,8 +36,10 @@ impl Unread {
     }
 }
 
-pub(crate) struct ClientStream {
-    io: TokioIo<TcpStream>,
+pub(crate) struct ClientStream<S> {
+    io: TokioIo<S>,
+    /// What has been read before anybody knew what it is; comes first.
+    ahead: Vec<u8>,
     send_timeout: Duration,
     /// Set while the client does not take what is there for it.
     stuck: Option<Pin<Box<Sleep>>>,
@@ -86,9 +88,9 @@ struct Linger {
     quiet: Pin<Box<Sleep>>,
 }
 
-impl ClientStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: S,
         send_timeout: Duration,
         unread: Unread,
         outgoing: Rc<Outgoing>,
@@ -96,6 +98,7 @@ impl ClientStream {
     ) -> Self {
         ClientStream {
             io: TokioIo::new(stream),
+            ahead: Vec::new(),
             send_timeout,
             stuck: None,
             unread,
@@ -110,9 +113,10 @@ impl ClientStream {
         }
     }
 
-    /// The bytes as they are, once HTTP has been left.
-    pub(crate) fn into_inner(self) -> TcpStream {
-        self.io.into_inner()
+    /// The bytes as they are, once HTTP has been left, and those of them that were read
+    /// already.
+    pub(crate) fn into_inner(self) -> (S, Vec<u8>) {
+        (self.io.into_inner(), self.ahead)
     }
 
     /// To be told when a turn begins.
@@ -125,6 +129,42 @@ impl ClientStream {
         self.ambiguous.clone()
     }
 
+    /// Reads ahead until it is clear whether what comes begins with `preface`.
+    pub(crate) async fn begins_with(&mut self, preface: &[u8]) -> io::Result<bool> {
+        loop {
+            let known = self.ahead.len().min(preface.len());
+            if self.ahead[..known] != preface[..known] {
+                return Ok(false);
+            }
+            if known == preface.len() {
+                return Ok(true);
+            }
+            self.ahead.reserve(HEAD_CHUNK);
+            if self.io.inner_mut().read_buf(&mut self.ahead).await? == 0 {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads into `buf`, first what was read ahead.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(self.io.inner_mut()).poll_read(cx, buf);
+        }
+        self.take_ahead(buf.remaining(), |bytes| buf.put_slice(bytes));
+        Poll::Ready(Ok(()))
+    }
+
+    /// Has `put` take what was read ahead, `room` bytes at most.
+    fn take_ahead(&mut self, room: usize, put: impl FnOnce(&[u8])) {
+        let count = self.ahead.len().min(room);
+        put(&self.ahead[..count]);
+        self.ahead.drain(..count);
+        if self.ahead.is_empty() {
+            self.ahead = Vec::new();
+        }
+    }
+
     /// Reads while a head is waited for, and looks at it.
     fn poll_read_head(
         &mut self,
@@ -135,7 +175,7 @@ impl ClientStream {
         let mut chunk = [MaybeUninit::uninit(); HEAD_CHUNK];
         let room = buf.remaining().min(HEAD_CHUNK);
         let mut chunk = ReadBuf::uninit(&mut chunk[..room]);
-        ready!(Pin::new(self.io.inner_mut()).poll_read(cx, &mut chunk))?;
+        ready!(self.poll_fill(cx, &mut chunk))?;
         let read = chunk.filled();
         if !read.is_empty() {
             self.awaited.heard();
@@ -229,11 +269,11 @@ impl Linger {
     }
 }
 
-impl Read for ClientStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> Read for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let turn = self.turn.0.get();
         if self.dry == Some(turn) {
@@ -242,6 +282,10 @@ impl Read for ClientStream {
         }
         let read = match self.awaited.round() {
             Some(round) => self.poll_read_head(cx, buf, round),
+            None if !self.ahead.is_empty() => {
+                self.take_ahead(buf.remaining(), |bytes| buf.put_slice(bytes));
+                Poll::Ready(Ok(()))
+            }
             None => Pin::new(&mut self.io).poll_read(cx, buf),
         };
         if read.is_pending() {
@@ -251,7 +295,7 @@ impl Read for ClientStream {
     }
 }
 
-impl Write for ClientStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for ClientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -280,11 +324,15 @@ impl Write for ClientStream {
         Write::is_write_vectored(&self.io)
     }
 
-    /// A socket keeps nothing back that could be flushed; nor does the HTTP
-    /// library when it asks for this.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// A socket keeps nothing back that could be flushed, TLS may; the HTTP library
+    /// does not when it asks for this.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(self.io.inner_mut()).poll_flush(cx);
+        if flushed.is_pending() {
+            return self.in_time(cx, flushed);
+        }
         self.outgoing.flushed();
-        Poll::Ready(Ok(()))
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

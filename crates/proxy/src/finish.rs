@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{StatusCode, request};
+use http::{HeaderMap, StatusCode, request};
 use http_body::{Frame, SizeHint};
 use outrigger_engine::body::{Body, BodyError, BodyStream};
 use outrigger_engine::chain::Chain;
@@ -29,13 +29,16 @@ use crate::trace;
 use crate::upstream::Switched;
 use crate::worker::Worker;
 
-/// What goes out on one connection; its requests come one after the other.
+/// What goes out on one connection, whose requests come one after the other; or on
+/// one stream of HTTP/2.
 pub(crate) struct Outgoing {
     client: Rc<Client>,
     worker: Rc<Worker>,
     /// What the present request is served by, or the one before was.
     terms: RefCell<Rc<Terms>>,
     sent: Sent,
+    /// Some for a stream: what goes out cannot be seen in a connection's bytes.
+    given: Option<Given>,
     stage: Cell<Stage>,
     /// Some in the stages `Body` and `Flush`.
     unfinished: RefCell<Option<Unfinished>>,
@@ -56,6 +59,15 @@ enum Stage {
     Flush,
 }
 
+/// What the HTTP library was given to send.
+#[derive(Default)]
+struct Given {
+    wanted: Cell<bool>,
+    head: Cell<u64>,
+    body: Cell<u64>,
+    headers: RefCell<HeaderMap>,
+}
+
 /// A request whose response is under way.
 struct Unfinished {
     request: Request,
@@ -69,11 +81,22 @@ enum Request {
 
 impl Outgoing {
     pub(crate) fn new(client: Rc<Client>, worker: Rc<Worker>) -> Self {
+        Self::make(client, worker, None)
+    }
+
+    /// For one stream. Its end is told when the HTTP library has the whole response:
+    /// when the socket has it, nobody says.
+    pub(crate) fn of_stream(client: Rc<Client>, worker: Rc<Worker>) -> Self {
+        Self::make(client, worker, Some(Given::default()))
+    }
+
+    fn make(client: Rc<Client>, worker: Rc<Worker>, given: Option<Given>) -> Self {
         let outgoing = Outgoing {
             client,
             terms: RefCell::new(worker.terms()),
             worker,
             sent: Sent::default(),
+            given,
             stage: Cell::default(),
             unfinished: RefCell::default(),
             next: RefCell::default(),
@@ -95,6 +118,22 @@ impl Outgoing {
 
     fn reset(&self) {
         self.sent.reset(self.is_logged());
+    }
+
+    /// Whether it is a stream's.
+    pub(crate) fn is_of_stream(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// A stream's response begins with this head.
+    pub(crate) fn begins(&self, head: &http::response::Parts) {
+        let Some(given) = &self.given else { return };
+        let fields = head.headers.iter();
+        let length = fields.map(|(name, value)| name.as_str().len() + value.len());
+        given.head.set(length.sum::<usize>() as u64);
+        if given.wanted.get() {
+            *given.headers.borrow_mut() = head.headers.clone();
+        }
     }
 
     /// The socket has taken so many bytes of these.
@@ -161,20 +200,23 @@ impl Outgoing {
         };
         let terms = self.terms();
         let log = terms.access_log.as_ref();
-        self.sent
-            .watch(plugins || log.is_some_and(|log| log.wants_response_headers()));
+        let wanted = plugins || log.is_some_and(|log| log.wants_response_headers());
+        self.sent.watch(wanted);
         *self.unfinished.borrow_mut() = Some(Unfinished { request, status });
         if status == StatusCode::SWITCHING_PROTOCOLS {
             // It ends when the connection does.
             self.stage.set(Stage::Body);
             return body;
         }
-        if body.is_empty() {
+        if let Some(given) = &self.given {
+            given.wanted.set(wanted);
+        } else if body.is_empty() {
             self.stage.set(Stage::Flush);
             return body;
         }
         self.stage.set(Stage::Body);
         Body::Stream(Box::pin(Watched {
+            whole: body.is_empty(),
             body,
             outgoing: Rc::clone(self),
         }))
@@ -209,11 +251,22 @@ impl Outgoing {
 
     fn tell(&self, request: Request, status: StatusCode, whole: bool) {
         let now = Instant::now();
+        let (headers, bytes_sent, body_bytes_sent) = match &self.given {
+            None => (
+                self.sent.headers(),
+                self.sent.bytes(),
+                self.sent.body_bytes(),
+            ),
+            Some(given) => {
+                let (head, body) = (given.head.get(), given.body.get());
+                (given.headers.take(), head + body, body)
+            }
+        };
         let end = End {
             status,
-            headers: self.sent.headers(),
-            bytes_sent: self.sent.bytes(),
-            body_bytes_sent: self.sent.body_bytes(),
+            headers,
+            bytes_sent,
+            body_bytes_sent,
             whole,
             at: now,
             time: SystemTime::now(),
@@ -314,6 +367,8 @@ impl Drop for Underway<'_> {
 /// A response's body that says when the HTTP library has all of it.
 struct Watched {
     body: Body,
+    /// Whether there is no more of it.
+    whole: bool,
     outgoing: Rc<Outgoing>,
 }
 
@@ -326,9 +381,21 @@ impl http_body::Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let part = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Err(_))) = part {
-            // Its connection is closed next.
-            self.outgoing.stage.set(Stage::Idle);
+        let Some(given) = &self.outgoing.given else {
+            if let Poll::Ready(Some(Err(_))) = part {
+                // Its connection is closed next.
+                self.outgoing.stage.set(Stage::Idle);
+            }
+            return part;
+        };
+        match &part {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                given.body.set(given.body.get() + length);
+                self.whole = frame.is_trailers() || self.body.is_end_stream();
+            }
+            Poll::Ready(None) => self.whole = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         part
     }
@@ -344,7 +411,9 @@ impl http_body::Body for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if self.outgoing.stage.get() == Stage::Body {
+        if self.outgoing.given.is_some() {
+            self.outgoing.end(self.whole);
+        } else if self.outgoing.stage.get() == Stage::Body {
             self.outgoing.stage.set(Stage::Flush);
         }
     }

@@ -20,6 +20,7 @@ use crate::client_body;
 use crate::client_stream::{Ambiguous, Unread};
 use crate::connection::Accepted;
 use crate::finish::{self, Outgoing, Underway};
+use crate::http2;
 use crate::limits::DRAIN_PARTS;
 use crate::settings::Settings;
 use crate::terms::Terms;
@@ -57,6 +58,9 @@ pub(crate) async fn handle(
             if seen.unread.get() && !drain(&mut underway, seen.unread) {
                 response.headers.insert(header::CONNECTION, CLOSE);
             }
+            if outgoing.is_of_stream() {
+                http2::fit_body(&underway.sent_method, &mut response);
+            }
             response.body = underway.respond(response.status, response.body);
             response
         }
@@ -65,6 +69,9 @@ pub(crate) async fn handle(
             let mut response = refusal.response();
             // Where this request ends may be in doubt.
             response.headers.insert(header::CONNECTION, CLOSE);
+            if outgoing.is_of_stream() {
+                http2::fit_body(&head.method, &mut response);
+            }
             response.body = outgoing.refuse(head, response.status, response.body);
             response
         }
@@ -241,6 +248,7 @@ async fn answer(
     switched: &Switched,
 ) -> Result<Response, Refusal> {
     let snapshot = worker.current.get();
+    exchange.check_client_certificate(snapshot.certificates())?;
     exchange.route = MatchedRoute::find(&snapshot, exchange);
     exchange.snapshot = Some(Rc::clone(&snapshot));
     let look = |chain: &Chain| chain.logs() || chain.acts_on_responses();

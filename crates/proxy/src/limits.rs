@@ -112,3 +112,40 @@ pub const TUNNEL_CHUNK: usize = 16 << 10;
 
 /// Reads and writes of one direction before other connections have their turn.
 pub const TUNNEL_TURN: usize = 32;
+
+/// Sessions over TLS that clients may take up again, of all certificates together; each
+/// is some hundred bytes, and those with a client's certificate have that too.
+pub const TLS_SESSIONS: usize = 16 << 10;
+
+/// Parts of their memory, of which a handshake locks one.
+pub const TLS_SESSION_SHARDS: usize = 16;
+
+/// How long the log says nothing more of handshakes that came to nothing for want of a
+/// certificate, once it has told of one.
+pub const TLS_LOG_PAUSE: Duration = Duration::from_secs(1);
+
+/// Requests of one connection of HTTP/2 at a time (nginx's `http2_max_concurrent_streams`).
+pub const HTTP2_STREAMS: u32 = 128;
+
+/// Bytes of a request's body that may be on their way, before they are wanted.
+pub const HTTP2_STREAM_WINDOW: u32 = 128 << 10;
+
+/// The same of all requests of one connection.
+pub const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Bytes of a frame that a client may send (the protocol's least).
+pub const HTTP2_FRAME: u32 = 16 << 10;
+
+/// Bytes of a response that wait to be sent.
+pub const HTTP2_SEND_BUFFER: usize = 128 << 10;
+
+/// Requests that were taken back before they were looked at, at a time; more end the
+/// connection.
+pub const HTTP2_PENDING_RESETS: usize = 20;
+
+/// Faults of single requests that a connection may have.
+pub const HTTP2_STREAM_ERRORS: usize = 256;
+
+/// Requests of one connection that may be taken back before they have a response,
+/// whatever became of others. More are abuse if they are more than every second.
+pub const HTTP2_RESETS: u64 = 100;

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RETIRE};
+use crate::settings::Listen;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +41,8 @@ fn hint(error: &io::Error) -> &'static str {
 /// An address with a listener for each worker.
 pub(crate) struct Port {
     /// What was asked for; its port may be 0.
-    wanted: SocketAddr,
-    /// What it is.
+    wanted: Listen,
+    /// What its address is.
     address: SocketAddr,
     /// Bound, and each there until its worker takes it.
     sockets: Mutex<Vec<Option<Socket>>>,
@@ -50,6 +51,15 @@ pub(crate) struct Port {
 impl Port {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What may be spoken at its address.
+    pub(crate) fn speaks(&self) -> Listen {
+        let address = self.address;
+        Listen {
+            address,
+            ..self.wanted
+        }
     }
 
     /// From now on everybody can connect, and waits until a worker takes its listener.
@@ -74,12 +84,12 @@ impl Port {
 /// Ports for the addresses `wanted`, of which those in `present` stay what they are; the
 /// others are bound. Nobody can connect to them yet.
 pub(crate) fn bind(
-    wanted: &[SocketAddr],
+    wanted: &[Listen],
     workers: usize,
     present: &[Arc<Port>],
 ) -> Result<Vec<Arc<Port>>, BindError> {
     let mut present: Vec<_> = present.iter().collect();
-    let port = |wanted: &SocketAddr| {
+    let port = |wanted: &Listen| {
         let known = present.iter().position(|port| port.wanted == *wanted);
         match known {
             Some(known) => Ok(Arc::clone(present.swap_remove(known))),
@@ -90,9 +100,9 @@ pub(crate) fn bind(
 }
 
 /// A port of 0 is chosen by the system, the same for all workers.
-fn bind_one(wanted: SocketAddr, workers: usize) -> Result<Port, BindError> {
+fn bind_one(wanted: Listen, workers: usize) -> Result<Port, BindError> {
     let bind = || {
-        let mut address = wanted;
+        let mut address = wanted.address;
         let mut sockets = Vec::with_capacity(workers);
         for _ in 0..workers {
             let socket = bound_socket(address)?;
@@ -107,7 +117,7 @@ fn bind_one(wanted: SocketAddr, workers: usize) -> Result<Port, BindError> {
         })
     };
     bind().map_err(|source| BindError {
-        address: wanted,
+        address: wanted.address,
         source,
     })
 }
@@ -222,8 +232,26 @@ mod tests {
 
     const ANY: &str = "127.0.0.1:0";
 
+    fn plain(address: SocketAddr) -> Listen {
+        Listen {
+            address,
+            tls: false,
+            http2: true,
+        }
+    }
+
     fn ports(wanted: &[SocketAddr], present: &[Arc<Port>]) -> Vec<Arc<Port>> {
-        bind(wanted, 2, present).unwrap()
+        let wanted: Vec<_> = wanted.iter().copied().map(plain).collect();
+        bind(&wanted, 2, present).unwrap()
+    }
+
+    #[test]
+    fn an_address_that_is_to_speak_something_else_gets_listeners_of_its_own() {
+        let before = ports(&[ANY.parse().unwrap()], &[]);
+        let plain = plain(before[0].address());
+        let secure = Listen { tls: true, ..plain };
+        let after = bind(&[secure], 2, &before).unwrap();
+        assert_eq!(after[0].speaks(), secure);
     }
 
     #[test]
@@ -260,7 +288,7 @@ mod tests {
     fn an_address_that_cannot_be_had_is_named() {
         let other = std::net::TcpListener::bind(ANY).unwrap();
         let taken = other.local_addr().unwrap();
-        let error = bind(&[taken], 1, &[]).err().unwrap().to_string();
+        let error = bind(&[plain(taken)], 1, &[]).err().unwrap().to_string();
         let expected = format!("cannot listen on {taken}: ");
         assert!(error.starts_with(&expected), "{error}");
         assert!(error.ends_with("change apisix.node_listen)"), "{error}");

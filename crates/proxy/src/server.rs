@@ -14,7 +14,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::limits::HEAR;
 use crate::listener::{self, BindError, Port};
 use crate::probes;
-use crate::settings::{Fixed, Settings};
+use crate::settings::{Fixed, Listen, Settings};
+use crate::tls::TlsServers;
 use crate::upstream::Roots;
 use crate::worker;
 
@@ -23,6 +24,7 @@ pub(crate) struct Orders {
     pub(crate) settings: Arc<Settings>,
     pub(crate) ports: Vec<Arc<Port>>,
     pub(crate) roots: Arc<Roots>,
+    pub(crate) tls: Arc<TlsServers>,
     /// One permit from each worker that goes by these orders.
     heard: Semaphore,
 }
@@ -32,7 +34,10 @@ impl Orders {
         let known =
             before.filter(|orders| orders.settings.upstream_trust == settings.upstream_trust);
         let new = || Arc::new(Roots::new(settings.upstream_trust.clone()));
+        let same_tls = before.filter(|orders| orders.settings.tls == settings.tls);
+        let new_tls = || Arc::new(TlsServers::new(settings.tls.clone()));
         Orders {
+            tls: same_tls.map_or_else(new_tls, |orders| Arc::clone(&orders.tls)),
             roots: known.map_or_else(new, |orders| Arc::clone(&orders.roots)),
             settings: Arc::new(settings),
             ports,
@@ -117,14 +122,20 @@ pub struct Running {
 pub struct Change(Orders);
 
 impl Change {
-    /// The addresses that will be listened on, ports as they are.
+    /// Where it will listen, ports as they are, and what is spoken there.
     #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        addresses(&self.0.ports)
+    pub fn listens(&self) -> Vec<Listen> {
+        listens(&self.0.ports)
     }
 }
 
 impl Running {
+    /// Where it listens, ports as they are, and what is spoken there.
+    #[must_use]
+    pub fn listens(&self) -> Vec<Listen> {
+        listens(&self.orders.borrow().ports)
+    }
+
     /// The addresses that are listened on, ports as they are.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
@@ -190,6 +201,10 @@ impl Running {
         // After the grace the process ends, and the threads with it.
         let _ = tokio::time::timeout(grace, all_joined).await;
     }
+}
+
+fn listens(ports: &[Arc<Port>]) -> Vec<Listen> {
+    ports.iter().map(|port| port.speaks()).collect()
 }
 
 fn addresses(ports: &[Arc<Port>]) -> Vec<SocketAddr> {

@@ -1,5 +1,6 @@
 //! What the proxy is told: what holds as long as it runs, and what may change meanwhile.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use outrigger_telemetry::metrics::Metrics;
 use outrigger_telemetry::trace::Tracer;
 
 use crate::access_log::AccessLog;
+use crate::tls::TlsSettings;
 
 /// What holds as long as the proxy runs.
 #[derive(Debug, Clone)]
@@ -24,8 +26,10 @@ pub struct Fixed {
 /// What may change while the proxy runs; every duration is a limit.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Addresses to listen on; port 0 is chosen by the system.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// How TLS is spoken to clients.
+    pub tls: TlsSettings,
     /// What connections of clients are held to.
     pub connections: ConnectionSettings,
     /// Longest request body in bytes; `None`: no limit.
@@ -52,6 +56,26 @@ pub struct Settings {
     pub health_checks: bool,
     /// Whether upstreams are told by name, before TLS begins, which host is meant.
     pub upstream_sni: bool,
+}
+
+/// Where clients are listened to, and what they may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 is chosen by the system.
+    pub address: SocketAddr,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Whether HTTP/2 may be spoken: with TLS if both sides want it, else if the client
+    /// begins with it.
+    pub http2: bool,
+}
+
+/// As a URL.
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.address)
+    }
 }
 
 /// What a client's connection is held to from its beginning to its end.

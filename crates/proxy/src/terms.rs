@@ -13,14 +13,17 @@ use outrigger_telemetry::trace::{Tracer, WorkerTracer};
 
 use crate::access_log::Lines;
 use crate::limits::REPEATED_BODIES;
+use crate::server::Orders;
 use crate::settings::Settings;
-use crate::upstream::{Pool, Roots, TlsClients};
+use crate::tls::TlsServers;
+use crate::upstream::{Pool, TlsClients};
 
 pub(crate) struct Terms {
     pub(crate) settings: Arc<Settings>,
     /// Differs from that of other terms if connections are held to something else.
     pub(crate) edition: u64,
     pub(crate) upstreams: Rc<Upstreams>,
+    pub(crate) tls: Arc<TlsServers>,
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
     pub(crate) access_log: Option<Rc<Lines>>,
 }
@@ -37,13 +40,10 @@ pub(crate) struct Upstreams {
 }
 
 impl Terms {
-    /// Terms for `settings`, with everything of `before` that stays as it is. `roots`
-    /// are those of the settings. Must be called on the worker's runtime.
-    pub(crate) fn new(
-        settings: Arc<Settings>,
-        roots: &Arc<Roots>,
-        before: Option<&Terms>,
-    ) -> Rc<Self> {
+    /// Terms for `orders`, with everything of `before` that stays as it is. Must be
+    /// called on the worker's runtime.
+    pub(crate) fn new(orders: &Orders, before: Option<&Terms>) -> Rc<Self> {
+        let settings = Arc::clone(&orders.settings);
         let old = before.map(|terms| &*terms.settings);
         let same_connections = old.is_some_and(|old| old.connections == settings.connections);
         let same_upstreams = |old: &Settings| {
@@ -76,11 +76,12 @@ impl Terms {
             upstreams: upstreams.unwrap_or_else(|| {
                 Rc::new(Upstreams {
                     pool: Rc::new(Pool::new()),
-                    tls: TlsClients::new(Arc::clone(roots), settings.upstream_sni),
+                    tls: TlsClients::new(Arc::clone(&orders.roots), settings.upstream_sni),
                     bodies: BodyMemory::new(REPEATED_BODIES),
                     health_checks: settings.health_checks,
                 })
             }),
+            tls: Arc::clone(&orders.tls),
             tracer,
             access_log,
             settings,

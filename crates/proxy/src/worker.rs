@@ -21,8 +21,9 @@ use crate::current::Current;
 use crate::drain::Drain;
 use crate::limits::{DRAIN_POLL, SWEEP_INTERVAL};
 use crate::listener::{self, Open, Port};
+use crate::seldom::Seldom;
 use crate::server::Orders;
-use crate::settings::Fixed;
+use crate::settings::{Fixed, Listen};
 use crate::terms::{Terms, Upstreams};
 
 /// What all requests of one worker share. Nothing of it is seen by another.
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     pub(crate) engine: Rc<EngineWorker>,
     pub(crate) drain: Rc<Drain>,
     pub(crate) metrics: WorkerMetrics,
+    /// What the log says of clients for which there is no certificate.
+    pub(crate) uncertified: Seldom,
     /// How many connections all workers have accepted.
     connections: Arc<AtomicU64>,
 }
@@ -96,13 +99,14 @@ impl Start {
 
     async fn run(mut self) {
         let orders = Arc::clone(&self.orders.borrow_and_update());
-        let terms = Terms::new(Arc::clone(&orders.settings), &orders.roots, None);
+        let terms = Terms::new(&orders, None);
         let worker = Rc::new(Worker {
             terms: RefCell::new(terms),
             metrics: self.fixed.metrics.worker(self.number),
             current: Current::new(self.snapshot),
             engine: EngineWorker::numbered(self.number),
             drain: Rc::new(Drain::default()),
+            uncertified: Seldom::default(),
             connections: self.connections,
         });
         let mut doors = Doors {
@@ -118,7 +122,7 @@ impl Start {
         while self.orders.changed().await.is_ok() {
             let orders = Arc::clone(&self.orders.borrow_and_update());
             let before = worker.terms();
-            let terms = Terms::new(Arc::clone(&orders.settings), &orders.roots, Some(&before));
+            let terms = Terms::new(&orders, Some(&before));
             *worker.terms.borrow_mut() = terms;
             doors.open(&orders.ports);
             orders.heard();
@@ -168,7 +172,9 @@ impl Doors {
                     let closed = Rc::<Cell<bool>>::default();
                     let worker = Rc::clone(&self.worker);
                     let arrived = Rc::clone(&closed);
-                    let accept = move |stream, peer| accept(stream, peer, &arrived, &worker);
+                    let listen = port.speaks();
+                    let accept =
+                        move |stream, peer| accept(stream, peer, listen, &arrived, &worker);
                     let (open, accepting) = listener::accept_all(listener, accept);
                     self.doors.push(Door {
                         port: Arc::clone(port),
@@ -206,10 +212,17 @@ async fn sweep(worker: Rc<Worker>) {
         let upstreams = worker.upstreams();
         upstreams.pool.sweep();
         upstreams.tls.sweep();
+        worker.terms().tls.sweep();
     }
 }
 
-fn accept(stream: TcpStream, peer: SocketAddr, closed: &Rc<Cell<bool>>, worker: &Rc<Worker>) {
+fn accept(
+    stream: TcpStream,
+    peer: SocketAddr,
+    listen: Listen,
+    closed: &Rc<Cell<bool>>,
+    worker: &Rc<Worker>,
+) {
     // A peer that is gone already has no addresses; there is nobody to tell.
     let Ok(local) = stream.local_addr() else {
         return;
@@ -220,7 +233,13 @@ fn accept(stream: TcpStream, peer: SocketAddr, closed: &Rc<Cell<bool>>, worker: 
     let arrival = Arrival {
         peer,
         local,
+        http2: listen.http2,
         closed: Rc::clone(closed),
     };
-    tokio::task::spawn_local(connection::serve(stream, arrival, Rc::clone(worker)));
+    let worker = Rc::clone(worker);
+    if listen.tls {
+        tokio::task::spawn_local(connection::serve_tls(stream, arrival, worker));
+    } else {
+        tokio::task::spawn_local(connection::serve(stream, arrival, worker));
+    }
 }

@@ -113,7 +113,10 @@ async fn start(gateway: Arc<Fake>) -> (SocketAddr, Serving) {
     let address = bound.address();
     (
         address,
-        bound.serve(router(gateway, catalogue(), Arc::default(), address.ip())),
+        bound.serve(
+            router(gateway, catalogue(), Arc::default(), address.ip()),
+            None,
+        ),
     )
 }
 

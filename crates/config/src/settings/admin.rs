@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
-use outrigger_model::Cidr;
 use outrigger_model::read::{At, Object};
+use outrigger_model::{BadIdentity, CertificateDer, Cidr, Identity, certificates};
 
 use super::foreign::{self, Notes};
 use super::listen::{read_ip, read_port};
+use crate::watch::read_file;
 
 /// APISIX's port.
 const DEFAULT_PORT: u16 = 9180;
@@ -25,6 +27,17 @@ pub struct AdminApi {
     pub allow: Vec<Cidr>,
     /// Whether web pages of other origins may use it, with a key.
     pub cors: bool,
+    /// Set where it speaks TLS.
+    pub tls: Option<AdminTls>,
+}
+
+/// How the Admin API speaks TLS.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdminTls {
+    /// What it shows.
+    pub identity: Identity,
+    /// Who has to vouch for clients; none if they need show nothing. Not empty.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
 }
 
 /// A key of the Admin API.
@@ -58,7 +71,7 @@ pub enum AdminRole {
 }
 
 /// Reads the section `admin`.
-pub(super) fn read(section: &Object<'_>, notes: &Notes) -> AdminApi {
+pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> AdminApi {
     foreign::sort_out(section, foreign::ADMIN, notes);
     let flag = |key, default| section.read(key, At::boolean).unwrap_or(default);
     let keys = section.read("admin_key", read_keys);
@@ -87,7 +100,70 @@ pub(super) fn read(section: &Object<'_>, notes: &Notes) -> AdminApi {
         key_required: flag("admin_key_required", true),
         allow: allow.unwrap_or_else(loopback),
         cors: flag("enable_admin_cors", true),
+        tls: read_tls(section, folder, notes),
     }
+}
+
+/// `https_admin`, with `admin_api_mtls`.
+fn read_tls(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<AdminTls> {
+    let https = section.get("https_admin");
+    let https = https.filter(|at| at.boolean() == Some(true));
+    let enabled = https.is_some();
+    let Some(at) = section.get("admin_api_mtls") else {
+        if let Some(https) = https {
+            https.fault("needs admin_api_mtls.admin_ssl_cert and admin_ssl_cert_key");
+        }
+        return None;
+    };
+    let object = at.object()?;
+    let file = |key| {
+        let at = object.get(key)?;
+        let name = at.string()?;
+        // An empty name is as good as none: APISIX's default is one.
+        (!name.is_empty()).then_some((at, folder.join(name)))
+    };
+    let keys = ["admin_ssl_cert", "admin_ssl_cert_key"];
+    let [certificate, key, ca] = [keys[0], keys[1], "admin_ssl_ca_cert"].map(file);
+    let asks = certificate.is_some() || key.is_some() || ca.is_some();
+    if !enabled {
+        object.finish();
+        if asks {
+            notes.add(&at, "has no effect: https_admin is false");
+        }
+        return None;
+    }
+    let missing = [(keys[0], &certificate), (keys[1], &key)];
+    for (name, _) in missing.iter().filter(|(_, file)| file.is_none()) {
+        at.fault(format!("property {name:?} is required with https_admin"));
+    }
+    object.finish();
+    let authorities = match ca {
+        None => None,
+        Some((at, path)) => {
+            let found = certificates(&read_pem(&at, &path)?);
+            if found.is_none() {
+                at.fault(format!("{}: expected certificates in PEM", path.display()));
+            }
+            Some(found?)
+        }
+    };
+    let ((certificate_at, certificate), (key_at, key)) = certificate.zip(key)?;
+    let chain = read_pem(&certificate_at, &certificate);
+    let identity = Identity::from_pem(&chain?, &read_pem(&key_at, &key)?);
+    let (to_blame, file) = match &identity {
+        Err(BadIdentity::Certificate) => (certificate_at, certificate),
+        _ => (key_at, key),
+    };
+    let identity = identity.map_err(|error| format!("{}: {error}", file.display()));
+    Some(AdminTls {
+        identity: to_blame.accept(identity)?,
+        authorities,
+    })
+}
+
+fn read_pem(at: &At<'_>, path: &Path) -> Option<String> {
+    let text = read_file(path);
+    at.accept(text.map_err(|error| format!("{}: {error}", path.display())))
 }
 
 /// Whoever the default may let in: APISIX's range, and IPv6's of the same meaning.

@@ -8,12 +8,16 @@ use outrigger_model::read::{At, Object};
 use outrigger_model::{Cidr, Trust};
 
 use super::foreign::{self, Notes};
-use super::{ControlApi, DataEncryption, Router, control, listen, status, trust};
+use super::{
+    ClientTls, ControlApi, DataEncryption, Listen, Router, client_tls, control, listen, status,
+    trust,
+};
 use crate::limits;
 
 /// What the section says.
 pub(super) struct Apisix {
-    pub(super) listens: Vec<SocketAddr>,
+    pub(super) listens: Vec<Listen>,
+    pub(super) client_tls: ClientTls,
     pub(super) router: Router,
     pub(super) trusted_addresses: Vec<Cidr>,
     /// Whether there is an Admin API, where there can be one.
@@ -34,8 +38,10 @@ pub(super) struct Apisix {
 
 pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix {
     let flag = |key, default| section.read(key, At::boolean).unwrap_or(default);
+    let (listens, client_tls, upstream_trust) = read_ssl(section, folder, notes);
     let apisix = Apisix {
-        listens: listen::read(section),
+        listens,
+        client_tls,
         router: section.section("router", read_router),
         trusted_addresses: section
             .read("trusted_addresses", read_addresses)
@@ -49,7 +55,7 @@ pub(super) fn read(section: &Object<'_>, folder: &Path, notes: &Notes) -> Apisix
         show_upstream_status: flag("show_upstream_status_in_response_header", false),
         server_tokens: flag("enable_server_tokens", true),
         health_checks: !flag("disable_upstream_healthcheck", false),
-        upstream_trust: read_ssl(section, folder),
+        upstream_trust,
         workers: flag("enable_dev_mode", false).then_some(NonZeroUsize::MIN),
         data_encryption: DataEncryption::read(section),
     };
@@ -84,18 +90,25 @@ fn read_addresses(at: &At<'_>) -> Option<Vec<Cidr>> {
     )
 }
 
-/// A section `ssl` turns TLS on unless it says otherwise, as in APISIX.
-fn read_ssl(section: &Object<'_>, folder: &Path) -> Trust {
+/// What the section `ssl` says, and where clients are listened to. The section turns TLS
+/// on unless it says otherwise; without one there is none: unlike in APISIX, nothing is
+/// listened to that nobody asked for.
+fn read_ssl(section: &Object<'_>, folder: &Path, notes: &Notes) -> (Vec<Listen>, ClientTls, Trust) {
     let Some(at) = section.get("ssl") else {
-        return Trust::default();
+        let listens = listen::read(section, None);
+        return (listens, ClientTls::default(), Trust::default());
     };
     let Some(ssl) = at.object() else {
-        return Trust::default();
+        return (Vec::new(), ClientTls::default(), Trust::default());
     };
-    if ssl.read("enable", At::boolean).unwrap_or(true) {
-        at.fault("TLS is not supported yet: set ssl.enable to false, and put TLS in front");
-    }
-    trust::read(&ssl, folder)
+    let enabled = ssl.read("enable", At::boolean).unwrap_or(true);
+    let listens = listen::read(section, enabled.then_some(&ssl));
+    let tls = client_tls::read(&ssl, notes);
+    let trust = trust::read(&ssl, folder);
+    foreign::sort_out(&ssl, foreign::SSL, notes);
+    ssl.ignore(&["listen"]);
+    ssl.finish();
+    (listens, tls, trust)
 }
 
 fn refuse_stream(section: &Object<'_>) {

@@ -71,7 +71,7 @@ pub(super) fn read(root: &Object<'_>, folder: &Path, notes: &Notes) -> Option<De
 fn traditional(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     foreign::sort_out(section, foreign::TRADITIONAL, notes);
     let provider = provider(section, "role_traditional");
-    let admin = section.section("admin", |section| admin::read(section, notes));
+    let admin = section.section("admin", |section| admin::read(section, folder, notes));
     if provider == Some("yaml") {
         foreign::sort_out(section, foreign::WITHOUT_ETCD, notes);
     }
@@ -107,7 +107,7 @@ fn traditional(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Dep
 fn control_plane(section: &Object<'_>, folder: &Path, notes: &Notes) -> Option<Deployment> {
     foreign::sort_out(section, foreign::CONTROL_PLANE, notes);
     let etcd = etcd::read(section, folder, notes);
-    let admin = section.section("admin", |section| admin::read(section, notes));
+    let admin = section.section("admin", |section| admin::read(section, folder, notes));
     section.section("role_control_plane", |role| {
         foreign::sort_out(role, foreign::ROLE_CONTROL_PLANE, notes);
         role.read("config_provider", |at: &At<'_>| at.one_of(&["etcd"]));

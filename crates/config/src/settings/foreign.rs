@@ -126,10 +126,6 @@ pub(super) const PROMETHEUS: Table = &[
 /// In `apisix`.
 pub(super) const APISIX: Table = &[
     ("enable_reuseport", Nginx),
-    (
-        "enable_http2",
-        NoEffect("HTTP/2 is not there yet; clients use HTTP/1.1"),
-    ),
     ("extra_lua_path", NoEffect(NO_LUA)),
     ("extra_lua_cpath", NoEffect(NO_LUA)),
     (
@@ -162,6 +158,18 @@ pub(super) const APISIX: Table = &[
     ("allow_admin", Refused(MOVED)),
     ("admin_listen", Refused(MOVED)),
     ("port_admin", Refused(MOVED)),
+];
+
+/// In `apisix.ssl`.
+pub(super) const SSL: Table = &[
+    (
+        "key_encrypt_salt",
+        Refused("this key of APISIX 2 is not supported: see `apisix.data_encryption`"),
+    ),
+    (
+        "listen_port",
+        Refused("this key of APISIX 2 is not supported: see `listen`"),
+    ),
 ];
 
 /// In `deployment`, with the role `data_plane`.
@@ -204,20 +212,7 @@ pub(super) const ETCD: Table = &[(
 )];
 
 /// In `deployment.admin`.
-pub(super) const ADMIN: Table = &[
-    ("enable_admin_ui", NoEffect("there is no user interface")),
-    (
-        "https_admin",
-        Refused(
-            "the Admin API does not speak TLS yet: \
-             set it to false, and let the API listen on loopback",
-        ),
-    ),
-    (
-        "admin_api_mtls",
-        NoEffect("the Admin API does not speak TLS yet"),
-    ),
-];
+pub(super) const ADMIN: Table = &[("enable_admin_ui", NoEffect("there is no user interface"))];
 
 /// In `nginx_config`.
 pub(super) const NGINX: Table = &[

@@ -1,4 +1,4 @@
-//! `apisix.node_listen`: where clients are listened to.
+//! `apisix.node_listen` and `apisix.ssl.listen`: where clients are listened to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,32 +8,62 @@ use serde_json::Value;
 /// APISIX's port where none is given.
 const DEFAULT_PORT: u16 = 9080;
 
-/// Reads `node_listen` (a port, an object, or a list of either) and `enable_ipv6`. What
-/// names no address is listened to on all of IPv4, and with `enable_ipv6` on all of IPv6.
-pub(super) fn read(section: &Object<'_>) -> Vec<SocketAddr> {
-    // Unlike in APISIX, it has to be asked for: not every machine has IPv6, and a
-    // gateway that listens where nobody asked it to is a surprise.
-    let ipv6 = section.read("enable_ipv6", At::boolean).unwrap_or(false);
+/// The same, over TLS.
+const DEFAULT_TLS_PORT: u16 = 9443;
+
+/// Where clients are listened to, and what they may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 is one that the system chooses.
+    pub address: SocketAddr,
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Whether HTTP/2 may be spoken; without TLS by clients that know it may.
+    pub http2: bool,
+}
+
+/// Reads `node_listen` (a port, an object, or a list of either), `listen` of the section
+/// `ssl` where there is one and it is switched on, `enable_http2` and `enable_ipv6`. What names no address is listened
+/// to on all of IPv4, and with `enable_ipv6` on all of IPv6.
+pub(super) fn read(section: &Object<'_>, ssl: Option<&Object<'_>>) -> Vec<Listen> {
+    let flag = |key, default| section.read(key, At::boolean).unwrap_or(default);
     let mut listens = Listens {
-        ipv6,
-        addresses: Vec::new(),
+        // Unlike in APISIX, it has to be asked for: not every machine has IPv6, and a
+        // gateway that listens where nobody asked it to is a surprise.
+        ipv6: flag("enable_ipv6", false),
+        http2: flag("enable_http2", true),
+        tls: false,
+        default_port: DEFAULT_PORT,
+        listens: Vec::new(),
     };
-    match section.get("node_listen") {
-        None => listens.add_port(DEFAULT_PORT),
-        Some(at) => match at.value() {
-            Value::Array(_) => listens.read_list(&at),
-            _ => listens.read_one(&at),
-        },
+    listens.read(section.get("node_listen"));
+    if let Some(ssl) = ssl {
+        listens.tls = true;
+        listens.default_port = DEFAULT_TLS_PORT;
+        listens.read(ssl.get("listen"));
     }
-    listens.addresses
+    listens.listens
 }
 
 struct Listens {
     ipv6: bool,
-    addresses: Vec<SocketAddr>,
+    http2: bool,
+    tls: bool,
+    default_port: u16,
+    listens: Vec<Listen>,
 }
 
 impl Listens {
+    fn read(&mut self, at: Option<At<'_>>) {
+        match at {
+            None => self.add_port(self.default_port, self.http2),
+            Some(at) => match at.value() {
+                Value::Array(_) => self.read_list(&at),
+                _ => self.read_one(&at),
+            },
+        }
+    }
+
     fn read_list(&mut self, at: &At<'_>) {
         let items = at.items().into_iter().flatten();
         let mut empty = true;
@@ -47,11 +77,11 @@ impl Listens {
     }
 
     fn read_one(&mut self, at: &At<'_>) {
-        let before = self.addresses.len();
+        let before = self.listens.len();
         match at.value() {
             Value::Number(_) => {
                 if let Some(port) = read_port(at) {
-                    self.add_port(port);
+                    self.add_port(port, self.http2);
                 }
             }
             Value::Object(_) => self.read_object(at),
@@ -59,11 +89,10 @@ impl Listens {
                 at.wrong_type::<()>("port or object");
             }
         }
-        let (earlier, new) = self.addresses.split_at(before);
-        let twice = new
-            .iter()
-            .find(|address| address.port() != 0 && earlier.contains(address));
-        if let Some(address) = twice {
+        let (earlier, new) = self.listens.split_at(before);
+        let known = |address| earlier.iter().any(|listen| listen.address == address);
+        let mut new = new.iter().map(|listen| listen.address);
+        if let Some(address) = new.find(|address| address.port() != 0 && known(*address)) {
             at.fault(format!("{address} is listened to already"));
         }
     }
@@ -72,27 +101,39 @@ impl Listens {
         let Some(object) = at.object() else { return };
         let port = match object.get("port") {
             Some(at) => read_port(&at),
-            None => Some(DEFAULT_PORT),
+            None => Some(self.default_port),
         };
         let ip = object.get("ip").map(|at| read_ip(&at));
-        if let Some(at) = object.get("enable_http2")
+        let http2 = object.read("enable_http2", At::boolean);
+        let http2 = http2.unwrap_or(self.http2);
+        if self.tls
+            && let Some(at) = object.get("enable_http3")
             && at.boolean() == Some(true)
         {
-            at.fault("HTTP/2 is not supported yet: set it to false");
+            at.fault("HTTP/3 is not supported: set it to false");
         }
         object.finish();
         match (port, ip) {
-            (Some(port), Some(Some(ip))) => self.addresses.push(SocketAddr::new(ip, port)),
-            (Some(port), None) => self.add_port(port),
+            (Some(port), Some(Some(ip))) => self.add(SocketAddr::new(ip, port), http2),
+            (Some(port), None) => self.add_port(port, http2),
             _ => {}
         }
     }
 
-    fn add_port(&mut self, port: u16) {
-        self.addresses.push((Ipv4Addr::UNSPECIFIED, port).into());
+    fn add_port(&mut self, port: u16, http2: bool) {
+        self.add((Ipv4Addr::UNSPECIFIED, port).into(), http2);
         if self.ipv6 {
-            self.addresses.push((Ipv6Addr::UNSPECIFIED, port).into());
+            self.add((Ipv6Addr::UNSPECIFIED, port).into(), http2);
         }
+    }
+
+    fn add(&mut self, address: SocketAddr, http2: bool) {
+        let tls = self.tls;
+        self.listens.push(Listen {
+            address,
+            tls,
+            http2,
+        });
     }
 }
 

@@ -7,6 +7,7 @@
 mod access_log;
 mod admin;
 mod apisix;
+mod client_tls;
 mod control;
 mod deployment;
 mod encryption;
@@ -43,7 +44,8 @@ use crate::watch::read_file;
 use crate::yaml;
 
 pub use self::access_log::{AccessLog, Escape};
-pub use self::admin::{AdminApi, AdminKey, AdminRole};
+pub use self::admin::{AdminApi, AdminKey, AdminRole, AdminTls};
+pub use self::client_tls::ClientTls;
 pub use self::control::ControlApi;
 pub use self::encryption::DataEncryption;
 pub use self::etcd::{EtcdHost, EtcdSettings, EtcdTls, EtcdUser};
@@ -51,6 +53,7 @@ pub use self::ext_plugin::{
     BreakerRule, EnvRule, ExtPlugin, OutputLevel, OutputRule, RunnerLimits, RunnerSettings,
     RunnerTerms, RunnerTimeout,
 };
+pub use self::listen::Listen;
 pub use self::prometheus::MetricsExport;
 pub use self::real_ip::RealIp;
 pub use self::tracing::Tracing;
@@ -62,7 +65,9 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Where clients are listened to; no address twice, but for port 0, which the
     /// system chooses. Empty for a control plane, and else not.
-    pub listens: Vec<SocketAddr>,
+    pub listens: Vec<Listen>,
+    /// How TLS is spoken to clients.
+    pub client_tls: ClientTls,
     /// Where the resources come from.
     pub source: Source,
     /// How routes are looked for.
@@ -263,6 +268,7 @@ fn read_all(at: &At<'_>, folder: &Path, notes: &Notes) -> Option<Settings> {
             true => apisix.listens,
             false => Vec::new(),
         },
+        client_tls: apisix.client_tls,
         source: deployment.source,
         admin: deployment.admin.filter(|_| apisix.admin),
         router: apisix.router,

@@ -14,6 +14,7 @@ impl Settings {
         let next = Settings {
             folder: self.folder,
             listens: self.listens,
+            client_tls: self.client_tls,
             // There is nothing for the Admin API to change without a store.
             admin: match self.source == present.source {
                 true => self.admin,

@@ -1,5 +1,6 @@
 //! What has to hold of a request's head before anybody acts on it.
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Version, header, request};
 
 use super::Client;
@@ -35,6 +36,7 @@ impl Checked {
         let host = match head.uri.authority() {
             // The absolute form's authority replaces the Host field (RFC 9112, section 3.2.2).
             Some(authority) => {
+                framing.agrees(head.version, authority)?;
                 let value = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_host())?;
                 let host = client.last_host.parse(&value);
                 head.headers.insert(header::HOST, value);
@@ -111,6 +113,22 @@ impl<'a> Framing<'a> {
             }
             host => Ok(host),
         }
+    }
+
+    /// HTTP/2 has an authority of its own, which a `Host` field beside it must repeat
+    /// (RFC 9113, section 8.3.1).
+    fn agrees(&self, version: Version, authority: &Authority) -> Result<(), Refusal> {
+        let differs = |host: &HeaderValue| {
+            let authority = authority.as_str().as_bytes();
+            !host.as_bytes().eq_ignore_ascii_case(authority)
+        };
+        if version == Version::HTTP_2
+            && (self.host.repeated || self.host.value.is_some_and(differs))
+        {
+            let two = "the Host field is not what :authority says";
+            return Err(Refusal::BadRequest(two.into()));
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), Refusal> {

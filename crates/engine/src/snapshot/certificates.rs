@@ -56,7 +56,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// Whether each key belongs to its certificate.
+    /// Whether each key belongs to its certificate, and clients can be verified.
     fn check_ssl(&self, ssl: &Ssl) -> Vec<Invalid> {
         let identities = ssl.identities.iter().enumerate();
         let wrong = identities.filter_map(|(place, identity)| {
@@ -66,13 +66,22 @@ impl Compiler<'_> {
                 None => path.key("key"),
                 Some(place) => path.key("keys").index(place),
             };
-            let (kind, id) = (Kind::Ssl, ssl.id.clone());
-            Some(Invalid {
-                at: Place { kind, id, path },
-                message: message.to_owned(),
-            })
+            Some(invalid(ssl, path, message))
         });
-        wrong.collect()
+        let authorities = ssl.client.as_ref().and_then(|client| {
+            let message = self.registry.check_authorities(&client.ca).err()?;
+            let path = PropertyPath::root().key("client").key("ca");
+            Some(invalid(ssl, path, message))
+        });
+        wrong.chain(authorities).collect()
+    }
+}
+
+fn invalid(ssl: &Ssl, path: PropertyPath, message: &str) -> Invalid {
+    let (kind, id) = (Kind::Ssl, ssl.id.clone());
+    Invalid {
+        at: Place { kind, id, path },
+        message: message.to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::Service;
 use super::certificates::SslPart;
 use super::compiler::{Compiler, owner};
 use super::parts::{Change, Changed, Part, Parts, Update};
+use crate::certificates::Certificates;
 use crate::chain::{Built, Chain};
 use crate::upstream::Upstream;
 
@@ -15,6 +16,8 @@ use crate::upstream::Upstream;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shared {
     pub(super) ssls: Parts<SslPart>,
+    /// Those of them that clients are shown.
+    pub(super) certificates: Arc<Certificates>,
     pub(super) upstreams: Parts<UpstreamPart>,
     pub(super) services: Parts<Arc<Service>>,
     pub(super) plugin_configs: Parts<Arc<Plugins>>,
@@ -128,6 +131,10 @@ impl Compiler<'_> {
     ) -> (Shared, SharedChanges) {
         let (ssls, changes) = self.ssls(resources, &before.ssls, invalid);
         let changed_ssls = Changed::of(&changes);
+        let certificates = match changed_ssls.is_empty() {
+            true => Arc::clone(&before.certificates),
+            false => Arc::new(Certificates::new(ssls.iter().map(|part| &part.ssl))),
+        };
         let list = std::mem::take(&mut resources.upstreams);
         let before_upstreams = &before.upstreams;
         let (upstreams, changes) =
@@ -165,6 +172,7 @@ impl Compiler<'_> {
         };
         let shared = Shared {
             ssls,
+            certificates,
             upstreams,
             services,
             plugin_configs,

@@ -12,6 +12,7 @@ mod about_connection;
 mod about_gateway;
 mod about_request;
 mod about_response;
+mod about_tls;
 mod about_upstream;
 mod by_prefix;
 mod scope;
@@ -38,6 +39,7 @@ pub struct Variable<N = Box<str>>(Group<N>);
 enum Group<N> {
     Request(about_request::Var),
     Connection(about_connection::Var),
+    Tls(about_tls::Var),
     Configuration(about_configuration::Var),
     Upstream(about_upstream::Var),
     Response(about_response::Var),
@@ -59,6 +61,7 @@ impl<'n> Variable<&'n str> {
         about_request::Var::read(whole)
             .map(Group::Request)
             .or_else(|| about_connection::Var::read(whole).map(Group::Connection))
+            .or_else(|| about_tls::Var::read(whole).map(Group::Tls))
             .or_else(|| about_configuration::Var::read(whole).map(Group::Configuration))
             .or_else(|| about_upstream::Var::read(whole).map(Group::Upstream))
             .or_else(|| about_response::Var::read(whole).map(Group::Response))
@@ -76,6 +79,7 @@ impl<'n> Variable<&'n str> {
         Variable(match self.0 {
             Group::Request(name) => Group::Request(name),
             Group::Connection(name) => Group::Connection(name),
+            Group::Tls(name) => Group::Tls(name),
             Group::Configuration(name) => Group::Configuration(name),
             Group::Upstream(name) => Group::Upstream(name),
             Group::Response(name) => Group::Response(name),
@@ -92,6 +96,7 @@ impl<N: AsRef<str>> Variable<N> {
         match &self.0 {
             Group::Request(name) => name.value(scope),
             Group::Connection(name) => name.value(scope),
+            Group::Tls(name) => name.value(scope),
             Group::Configuration(name) => name.value(scope),
             Group::Upstream(name) => name.value(scope),
             Group::Response(name) => name.value(scope),

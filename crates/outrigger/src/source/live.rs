@@ -93,7 +93,9 @@ impl Live {
     /// As [`Live::new`].
     pub(crate) fn prepare(registry: Registry, mode: Mode) -> Result<Adoptable, Failure> {
         // Only the proxy can say whether a certificate can be used.
-        let registry = registry.checking_identities(outrigger_proxy::check_identity);
+        let registry = registry
+            .checking_identities(outrigger_proxy::check_identity)
+            .checking_authorities(outrigger_proxy::check_authorities);
         let registry = Arc::new(registry);
         Ok(Adoptable {
             catalogue: admin::catalogue(&registry)?,

@@ -29,6 +29,17 @@ fn file(gateway: &Gateway) -> PathBuf {
     gateway.folder().join("logs/access.log")
 }
 
+/// Waits for this many lines in a file beside the settings.
+#[track_caller]
+pub(crate) fn wait_lines_of(gateway: &Gateway, name: &str, count: usize) -> Vec<String> {
+    let file = gateway.folder().join(name);
+    let lines = || fs::read_to_string(&file).unwrap_or_default();
+    eventually("lines of the access log", || {
+        lines().lines().count() >= count
+    });
+    lines().lines().map(str::to_owned).collect()
+}
+
 fn lines(gateway: &Gateway) -> Vec<String> {
     let text = fs::read_to_string(file(gateway)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()

@@ -61,7 +61,7 @@ fn everything_that_is_wrong_with_config_yaml_is_told_at_once() {
 apisix:
   node_listen: 99999
   ssl:
-    enable: true
+    listen: [{enable_http3: true}]
 deployment:
   role: data_plane
   role_data_plane: {config_provider: yaml}
@@ -74,7 +74,7 @@ nginx_config:
 ";
     let expected = "\
 outrigger: DIR/config.yaml:2:3: apisix.node_listen: expected 99999 to be at most 65535
-outrigger: DIR/config.yaml:3:3: apisix.ssl: TLS is not supported yet: set ssl.enable to false, and put TLS in front
+outrigger: DIR/config.yaml:4:15: apisix.ssl.listen[0].enable_http3: HTTP/3 is not supported: set it to false
 outrigger: DIR/config.yaml:9:3: ext-plugin.cmnd: unknown property, did you mean \"cmd\"?
 outrigger: DIR/config.yaml:10:13: ext-plugin.timeout.call: wrong type: expected integer, got string
 outrigger: DIR/config.yaml:13:5: nginx_config.http.client_max_body_size: expected a size such as 1024, 8k, 10m or 1g";

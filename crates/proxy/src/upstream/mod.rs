@@ -19,5 +19,5 @@ pub(crate) use attempt::{Switched, ask};
 pub(crate) use pool::Pool;
 pub(crate) use stream::Stream;
 pub use tls::check_identity;
-pub(crate) use tls::{Roots, Secured, TlsClients, config as tls_config};
+pub(crate) use tls::{Roots, Secured, TlsClients, certified, config as tls_config};
 pub(crate) use tunnel::Tunnel;

@@ -220,7 +220,7 @@ pub fn check_identity(identity: &Identity) -> Result<(), &'static str> {
     })
 }
 
-fn certified(
+pub(crate) fn certified(
     identity: &Identity,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, rustls::Error> {

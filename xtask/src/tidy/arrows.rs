@@ -66,9 +66,9 @@ const HARNESS_USERS: &[&str] = &[BINARY, "bench", "conformance"];
 const HTTP: &[&str] = &["hyper", "hyper-util", "rustls", "tokio-rustls"];
 
 /// Who may use them: on the way of a request the proxy alone; beside it
-/// telemetry asks a collector and config an etcd, and the binary's demo and the
+/// telemetry asks a collector, config an etcd, admin speaks TLS, and the binary's demo and the
 /// harness have upstreams and clients.
-const HTTP_USERS: &[&str] = &["config", "proxy", "telemetry", BINARY, HARNESS];
+const HTTP_USERS: &[&str] = &["admin", "config", "proxy", "telemetry", BINARY, HARNESS];
 
 /// Checks every member that `cargo metadata` tells.
 pub(super) fn check(root: &Path, metadata: &Value) -> Result<Vec<Finding>, String> {

@@ -6,7 +6,7 @@
 
 use std::fs;
 
-use outrigger_harness::{Authority, Gateway, GatewayBuilder, Program, Upstream};
+use outrigger_harness::{Authority, Etcd, Gateway, GatewayBuilder, Program, Upstream, eventually};
 use serde_json::{Map, Value, json};
 
 use crate::support::{OUTRIGGER, external, gateway, nodes, plugin};
@@ -278,6 +278,82 @@ fn the_same_resources_behave_the_same_whatever_their_source() {
     let exported = fs::read_to_string(&file).unwrap();
     let file = builder().routes(exported.as_str()).start();
     same("an export as apisix.yaml", &of(&file), &expected);
+}
+
+/// A gateway on the resources below `prefix` in an etcd.
+fn of_etcd(etcd: &Etcd, prefix: &str, role: &str) -> GatewayBuilder {
+    let key = json!({"name": "admin", "key": "a-key-of-tests", "role": "admin"});
+    let mut deployment = json!({
+        "role": role,
+        "etcd": {"host": [etcd.url()], "prefix": prefix, "timeout": 10},
+    });
+    match role {
+        "data_plane" => deployment["role_data_plane"] = json!({"config_provider": "etcd"}),
+        _ => deployment["admin"] = json!({"admin_listen": {"port": 0}, "admin_key": [key]}),
+    }
+    builder().config(json!({"deployment": deployment}))
+}
+
+/// Every resource as APISIX writes it into etcd.
+fn as_apisix_writes(prefix: &str, resources: &Value) -> Vec<(String, String)> {
+    let mut written = Vec::new();
+    for collection in ORDER {
+        for resource in resources[collection].as_array().unwrap() {
+            let mut resource = resource.as_object().unwrap().clone();
+            let path = match path(collection, &mut resource) {
+                path if path == collection => {
+                    format!("{path}/{}", resource["username"].as_str().unwrap())
+                }
+                path => path,
+            };
+            if resource.get("username").is_none() {
+                let id = match collection {
+                    "secrets" => path.trim_start_matches("secrets/"),
+                    _ => path.rsplit('/').next().unwrap(),
+                };
+                resource.insert("id".to_owned(), id.into());
+            }
+            resource.insert("create_time".to_owned(), 1_700_000_000.into());
+            resource.insert("update_time".to_owned(), 1_700_000_001.into());
+            let value = Value::Object(resource).to_string();
+            written.push((format!("{prefix}/{path}"), value));
+        }
+    }
+    written
+}
+
+#[test]
+fn the_same_resources_in_an_etcd_behave_the_same() {
+    let Some(etcd) = Etcd::start() else { return };
+    let (one, two) = (Upstream::echo(), Upstream::echo());
+    let resources = resources(&one, &two);
+    let of = |gateway: &Gateway| behaviour(gateway, [&one, &two]);
+    let expected = of(&builder().routes(&resources).start());
+
+    etcd.put_all(as_apisix_writes("/apisix", &resources));
+    let read = of_etcd(&etcd, "/apisix", "data_plane").start();
+    same("what APISIX wrote", &of(&read), &expected);
+
+    // Written through the Admin API of one gateway, read by it and by another one.
+    let writer = of_etcd(&etcd, "/ours", "traditional").start();
+    put_all(&writer, &resources);
+    same("the gateway that wrote", &of(&writer), &expected);
+    let reader = of_etcd(&etcd, "/ours", "data_plane").start();
+    same("another gateway", &of(&reader), &expected);
+
+    // Carried from there to where a gateway follows.
+    let follower = of_etcd(&etcd, "/carried", "traditional").start();
+    let file = writer.folder().join("carried.json");
+    outrigger(&["export", "-o", file.to_str().unwrap()], writer.folder());
+    outrigger(&["import", file.to_str().unwrap()], follower.folder());
+    eventually("the last of it has arrived", || {
+        let all = follower.admin("GET", "routes").send().json();
+        all["total"] == json!(resources["routes"].as_array().unwrap().len())
+    });
+    eventually("requests run on it", || {
+        follower.get("/teapot").send().status == 418
+    });
+    same("an import", &of(&follower), &expected);
 }
 
 #[track_caller]

@@ -12,6 +12,7 @@ mod consumer_restriction;
 mod cors;
 mod ext_plugin;
 mod fault_injection;
+mod gzip;
 mod ip_restriction;
 mod jwt_auth;
 mod key_auth;

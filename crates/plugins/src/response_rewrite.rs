@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode};
 use outrigger_engine::body::{BodyError, BodyMemory};
 use outrigger_engine::exchange::Exchange;
 use outrigger_engine::expr;
@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::conf;
+use crate::gzip::{self, Coding};
 use crate::pattern::compile_with;
 use crate::replacement::{BAD_REPLACEMENT, Replacement};
 
@@ -180,20 +181,38 @@ impl ResponseRewrite {
         Ok(())
     }
 
-    /// A body with a coding, or one that is too long to be held, passes as it is.
+    /// A body in another coding than gzip, or one that is too long to be held, passes as
+    /// it is. One that is changed has no coding afterwards.
     async fn filter(&self, exchange: &Exchange, response: &mut Response) -> Result<(), Refusal> {
-        if response.headers.contains_key(header::CONTENT_ENCODING) {
-            tracing::debug!("response-rewrite: a body with a content coding is not filtered");
+        let coding = Coding::of(&response.headers);
+        if coding == Coding::Other {
+            tracing::debug!(
+                "response-rewrite: a body in an unknown content coding is not filtered"
+            );
             return Ok(());
         }
+        let route = exchange.route.as_ref().map(|route| route.id.as_str());
         let old = match response.body.buffer(MAX_BUFFERED_BODY, &self.memory).await {
             Ok(old) => old,
             Err(error @ (BodyError::TooLarge { .. } | BodyError::NoMemory { .. })) => {
-                let route = exchange.route.as_ref().map(|route| route.id.as_str());
                 tracing::warn!(route, "response-rewrite: the body is not filtered: {error}");
                 return Ok(());
             }
             Err(_) => return Err(Refusal::UpstreamBroken),
+        };
+        let old = match coding {
+            // An answer to HEAD has none.
+            Coding::Gzip if !old.is_empty() => {
+                let decoded = gzip::decoded(&old, MAX_BUFFERED_BODY);
+                let decoded = decoded.and_then(|body| self.memory.hold(body.into()));
+                let Some(decoded) = decoded else {
+                    let why = "it is no gzip, or too long without";
+                    tracing::warn!(route, "response-rewrite: the body is not filtered: {why}");
+                    return Ok(());
+                };
+                decoded
+            }
+            _ => old,
         };
         let mut new = Cow::Borrowed(&*old);
         for filter in &self.rewrite.filters {

@@ -169,6 +169,52 @@ fn cors_knows_origins_by_their_names_in_its_metadata() {
     }
 }
 
+/// An upstream whose answer is always this body, in this coding.
+fn coded(coding: &'static str, body: &'static [u8]) -> Upstream {
+    Upstream::raw(move |connection| {
+        while connection.read_request().is_some() {
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {length}\r\n\r\n"
+            );
+            connection.write(&[head.as_bytes(), body].concat());
+        }
+    })
+}
+
+#[test]
+fn response_rewrite_filters_what_gzip_made_short() {
+    // "hello world"
+    const HELLO: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\xcbH\xcd\xc9\xc9W(\xcf/\xca\
+        I\x01\0\x85\x11J\r\x0b\0\0\0";
+    let filters = json!([{"regex": "(\\w+) (\\w+)", "replace": "$2 ${1}$$"}]);
+    let answer = |upstream: &Upstream, filters: &Value| {
+        let plugins = json!({"response-rewrite": {"filters": filters}});
+        let gateway = with_plugins(upstream, [("/", plugins)], json!({}));
+        let answer = gateway.get("/").send();
+        let coding = header(&answer, "content-encoding").to_owned();
+        (answer.body.clone(), coding)
+    };
+    let gzip = coded("gzip", HELLO);
+    assert_eq!(
+        answer(&gzip, &filters),
+        (b"world hello$".into(), "-".to_owned())
+    );
+    // What is not changed, or not understood, stays as it is.
+    let none = json!([{"regex": "nothing", "replace": ""}]);
+    assert_eq!(answer(&gzip, &none), (HELLO.into(), "gzip".to_owned()));
+    let broken = coded("gzip", b"hello world");
+    assert_eq!(
+        answer(&broken, &filters),
+        (b"hello world".into(), "gzip".to_owned())
+    );
+    let other = coded("br", b"hello world");
+    assert_eq!(
+        answer(&other, &filters),
+        (b"hello world".into(), "br".to_owned())
+    );
+}
+
 #[test]
 fn redirect_to_https_keeps_the_method_of_requests_with_bodies() {
     let upstream = Upstream::echo();

@@ -77,6 +77,8 @@ pub(crate) const ETCD_WORDS: usize = 300;
 pub(crate) const ETCD_PROBE: Duration = Duration::from_secs(5);
 /// How long it may take to say so.
 pub(crate) const ETCD_PROBE_ANSWER: Duration = Duration::from_secs(5);
+/// How long a write may take: etcd itself gives one up after seven seconds.
+pub(crate) const ETCD_WRITE: Duration = Duration::from_secs(10);
 /// How long a start waits for the first word of etcd where there is a snapshot to
 /// start from.
 pub(crate) const ETCD_PATIENCE: Duration = Duration::from_secs(5);

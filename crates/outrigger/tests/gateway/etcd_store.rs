@@ -194,6 +194,18 @@ fn what_apisix_has_written_is_served() {
 }
 
 #[test]
+fn what_lies_among_resources_does_not_stand_in_the_way_of_changes() {
+    let Some(etcd) = Etcd::start() else { return };
+    let upstream = Upstream::echo();
+    let gateway = traditional(&etcd_at(&etcd.url())).start();
+    must_put(&gateway, "upstreams/u", &nodes(&[&upstream]));
+    // As APISIX does at each start. A deletion rests on there being no newer route.
+    etcd.put("/apisix/routes/", "init_dir");
+    let deleted = gateway.admin("DELETE", "upstreams/u").send();
+    assert_eq!(deleted.status, 200, "{deleted:?}");
+}
+
+#[test]
 fn resources_lie_below_the_configured_prefix() {
     let Some(etcd) = Etcd::start() else { return };
     let upstream = Upstream::echo();

@@ -101,6 +101,20 @@ impl Client {
         Ok((self.read(member, &answer)?, member))
     }
 
+    /// As [`call`](Self::call), for what somebody waits for: no longer than etcd itself
+    /// tries.
+    pub(super) async fn write<A: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        request: &impl Serialize,
+        again: Again,
+    ) -> Result<(A, usize), Trouble> {
+        let mut question = self.question(path, request);
+        question.limit = self.timeout.min(limits::ETCD_WRITE);
+        let (answer, member) = self.ask_members(&question, again).await?;
+        Ok((self.read(member, &answer)?, member))
+    }
+
     /// Asks this member alone, within `limit`.
     pub(super) async fn call_member<A: DeserializeOwned>(
         &self,
@@ -124,6 +138,8 @@ impl Client {
     pub(super) async fn watch(&self, request: &WatchRequest) -> Result<Watching, Trouble> {
         let mut question = self.question("/v3/watch", request);
         question.is_watch = true;
+        // It is taken at once, or not at all.
+        question.limit = self.timeout.min(limits::ETCD_PROBE_ANSWER);
         match self.ask_members(&question, Again::Always).await? {
             (Answer::Watch(watching), _) => Ok(watching),
             (Answer::Whole(_), _) => unreachable!("a watch was asked for"),
@@ -337,10 +353,8 @@ impl Watching {
     /// The watch has ended; there are no more.
     pub(super) async fn next(&mut self) -> Result<WatchAnswer, Trouble> {
         loop {
-            match self.lines.next() {
-                Ok(Some(line)) => return self.answer(&line),
-                Ok(None) => {}
-                Err(_) => return Err(self.trouble(What::TooLong)),
+            if let Some(answer) = self.next_buffered()? {
+                return Ok(answer);
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
@@ -351,6 +365,18 @@ impl Watching {
                 Some(Err(error)) => return Err(self.trouble(What::Lost(causes(&error)))),
                 None => return Err(self.trouble(What::Lost("it was closed".to_owned()))),
             }
+        }
+    }
+
+    /// The next answer, if it has come already.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(super) fn next_buffered(&mut self) -> Result<Option<WatchAnswer>, Trouble> {
+        match self.lines.next() {
+            Ok(Some(line)) => self.answer(&line).map(Some),
+            Ok(None) => Ok(None),
+            Err(_) => Err(self.trouble(What::TooLong)),
         }
     }
 

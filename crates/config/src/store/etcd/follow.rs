@@ -154,7 +154,7 @@ impl Follower {
         let known = self.pulse.now().revision;
         self.pulse.synced(&host, known);
         let over = Instant::now() + self.watch_timeout;
-        let mut pieces = Vec::new();
+        let mut heard = Heard::default();
         let client = Arc::clone(&self.client);
         let layout = Arc::clone(&self.layout);
         let probe = || async {
@@ -172,10 +172,19 @@ impl Follower {
         loop {
             tokio::select! {
                 answer = watching.next() => {
-                    let answer = answer.inspect_err(|_| self.client.failed(member))?;
-                    if let Some(end) = self.heard(answer, &host, &mut pieces, &watching)? {
-                        return Ok(end);
+                    let mut answer = answer.inspect_err(|_| self.client.failed(member))?;
+                    // What has come already is made out at once: an inventory costs more
+                    // than an event.
+                    loop {
+                        if !heard.take(answer, &watching)? {
+                            return Ok(End::Resync);
+                        }
+                        answer = match watching.next_buffered()? {
+                            Some(answer) => answer,
+                            None => break,
+                        };
                     }
+                    self.apply(&mut heard, &host);
                 }
                 probed = &mut probing => {
                     // Nothing would come of this watch any more.
@@ -189,33 +198,12 @@ impl Follower {
         }
     }
 
-    /// Takes in what etcd said. How the watch ends, if it does.
-    fn heard(
-        &mut self,
-        answer: WatchAnswer,
-        host: &str,
-        pieces: &mut Vec<Change>,
-        watching: &Watching,
-    ) -> Result<Option<End>, Trouble> {
-        if answer.compact_revision > 0 {
-            return Ok(Some(End::Resync));
+    /// Goes over to what was heard, if that is whole.
+    fn apply(&mut self, heard: &mut Heard, host: &str) {
+        if heard.is_partial || heard.events.is_empty() {
+            return;
         }
-        if answer.canceled {
-            let why = match answer.cancel_reason.as_str() {
-                "" => "it ended the watch",
-                why => why,
-            };
-            return Err(watching.refused(why));
-        }
-        if pieces.len().saturating_add(answer.events.len()) > limits::ETCD_EVENTS {
-            // Read page by page they fit.
-            return Ok(Some(End::Resync));
-        }
-        pieces.extend(answer.events);
-        if answer.fragment || pieces.is_empty() {
-            return Ok(None);
-        }
-        let events = std::mem::take(pieces);
+        let events = std::mem::take(&mut heard.events);
         let newest = events.iter().map(|event| event.kv.mod_revision).max();
         let newest = newest.unwrap_or_default();
         if self.mirror.apply(&events) {
@@ -223,7 +211,34 @@ impl Follower {
         }
         self.course.advanced(newest);
         self.pulse.synced(host, newest);
-        Ok(None)
+    }
+}
+
+/// What a watch has told that is not made out yet.
+#[derive(Default)]
+struct Heard {
+    events: Vec<Change>,
+    /// Whether more of the last revision is to come.
+    is_partial: bool,
+}
+
+impl Heard {
+    /// Takes in what etcd said; false where everything has to be read anew instead.
+    fn take(&mut self, answer: WatchAnswer, watching: &Watching) -> Result<bool, Trouble> {
+        if answer.canceled && answer.compact_revision == 0 {
+            return Err(watching.refused(match answer.cancel_reason.as_str() {
+                "" => "it ended the watch",
+                why => why,
+            }));
+        }
+        let total = self.events.len().saturating_add(answer.events.len());
+        // Read page by page, too many fit.
+        if answer.compact_revision > 0 || total > limits::ETCD_EVENTS {
+            return Ok(false);
+        }
+        self.events.extend(answer.events);
+        self.is_partial = answer.fragment;
+        Ok(true)
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) async fn read(snapshot: &Snapshot, seal: &Arc<Seal>, pulse: &Pulse) -
     })
 }
 
-/// Writes each change to the disk, some of them together. Never ends by itself.
+/// Writes each change to the disk, some of them together. What `now` has when it is handed
+/// in was read from the snapshot, or is nothing. Never ends by itself.
 pub(super) async fn keep(
     snapshot: Snapshot,
     seal: Arc<Seal>,
@@ -33,8 +34,6 @@ pub(super) async fn keep(
     pulse: Arc<Pulse>,
 ) {
     let mut is_told = false;
-    // What is there now was read from the snapshot, or is nothing.
-    now.mark_unchanged();
     while now.changed().await.is_ok() {
         sleep(limits::SNAPSHOT_PAUSE).await;
         let inventory = Arc::clone(&now.borrow_and_update());

@@ -7,11 +7,17 @@ use super::super::{Change, Condition, Inventory, Seal, Write};
 use super::api::{Bytes64, Compare, Operation};
 use super::layout::Layout;
 
-/// What must be so for `write`; none where it is known from `now` that it is not.
-pub(super) fn comparisons(write: &Write, now: &Inventory, layout: &Layout) -> Option<Vec<Compare>> {
-    let conditions = write.conditions.iter();
+/// What must be so where `conditions` are to hold for what was decided on revision
+/// `base`; none where it is known from `now` that they do not.
+pub(super) fn comparisons(
+    conditions: &[Condition],
+    base: u64,
+    now: &Inventory,
+    layout: &Layout,
+) -> Option<Vec<Compare>> {
+    let conditions = conditions.iter();
     conditions
-        .map(|condition| comparison(condition, write.base, now, layout))
+        .map(|condition| comparison(condition, base, now, layout))
         .collect()
 }
 
@@ -123,7 +129,7 @@ mod tests {
             expires: None,
         };
         let now = Inventory::of_entries(9, [(key("routes/1"), entry(6))]);
-        let compare = comparisons(&write, &now, &layout).unwrap();
+        let compare = comparisons(&write.conditions, 7, &now, &layout).unwrap();
         let shown = |bytes: &Bytes64| String::from_utf8(bytes.0.clone()).unwrap();
         let compares: Vec<_> = compare
             .iter()
@@ -175,17 +181,15 @@ mod tests {
             expires: None,
         };
         let there = |modified| Inventory::of_entries(9, [(key.clone(), entry(modified))]);
-        let write = |condition| Write {
-            base: 7,
-            conditions: vec![condition],
-            changes: Vec::new(),
+        let may_hold = |condition, now: &Inventory| {
+            let found = comparisons(&[condition], 7, now, &layout);
+            found.is_some()
         };
-        let same = write(Condition::Same(key.clone()));
-        assert!(comparisons(&same, &there(7), &layout).is_some());
-        assert!(comparisons(&same, &there(8), &layout).is_none());
-        assert!(comparisons(&same, &Inventory::default(), &layout).is_none());
-        let absent = write(Condition::Absent(key.clone()));
-        assert!(comparisons(&absent, &there(8), &layout).is_none());
-        assert!(comparisons(&absent, &Inventory::default(), &layout).is_some());
+        let (same, absent) = (Condition::Same(key.clone()), Condition::Absent(key.clone()));
+        assert!(may_hold(same.clone(), &there(7)));
+        assert!(!may_hold(same.clone(), &there(8)));
+        assert!(!may_hold(same, &Inventory::default()));
+        assert!(!may_hold(absent.clone(), &there(8)));
+        assert!(may_hold(absent, &Inventory::default()));
     }
 }

@@ -1,12 +1,11 @@
 //! Changing what etcd holds.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
-use super::super::{Change, Inventory, Store as _, StoreError, Write};
+use super::super::{Change, Store as _, StoreError, Write};
 use super::Etcd;
 use super::api::{GrantAnswer, GrantRequest, RevokeRequest, TxnAnswer, TxnRequest};
 use super::client::Again;
@@ -24,7 +23,16 @@ impl Etcd {
                 "etcd takes at most {most} changes at once"
             )));
         }
-        let compare = comparisons(&write, &self.inventory(), &self.layout);
+        // In this order: the inventory has everything up to what is known.
+        let known = self.pulse.now().revision;
+        let inventory = self.inventory();
+        // What came after the last change of a resource was none: a mark of a
+        // directory, for example, which lies among them.
+        let base = match inventory.revision() == write.base {
+            true => known.max(write.base),
+            false => write.base,
+        };
+        let compare = comparisons(&write.conditions, base, &inventory, &self.layout);
         let compare = compare.ok_or(StoreError::Conflict)?;
         let leases = self.lease(&write.changes).await?;
         let _drafts = self.ours.draft(&write.changes);
@@ -32,7 +40,7 @@ impl Etcd {
             compare,
             success: operations(&write, &self.layout, &self.seal, &leases),
         };
-        let asked = self.client.call("/v3/kv/txn", &request, Again::IfUndone);
+        let asked = self.client.write("/v3/kv/txn", &request, Again::IfUndone);
         let answer: TxnAnswer = match asked.await {
             Ok((answer, _)) => answer,
             Err(trouble) => {
@@ -45,8 +53,7 @@ impl Etcd {
         if !answer.succeeded {
             self.revoke(&leases).await;
             // Whoever decides anew has to see what he missed.
-            self.wait(|inventory| inventory.revision() != write.base)
-                .await;
+            self.wait(|revision| revision != known).await;
             return Err(StoreError::Conflict);
         }
         let changed = answer.responses.iter().any(|response| {
@@ -55,8 +62,7 @@ impl Etcd {
         });
         let revision = answer.header.revision;
         if changed {
-            self.wait(|inventory| inventory.revision() >= revision)
-                .await;
+            self.wait(|heard| heard >= revision).await;
         }
         Ok(revision)
     }
@@ -91,7 +97,9 @@ impl Etcd {
             };
             let left = until.duration_since(SystemTime::now()).unwrap_or_default();
             let request = GrantRequest { ttl: seconds(left) };
-            let asked = self.client.call("/v3/lease/grant", &request, Again::Always);
+            let asked = self
+                .client
+                .write("/v3/lease/grant", &request, Again::Always);
             match asked.await {
                 Ok((GrantAnswer { id }, _)) => {
                     self.ours.taken(id, *until);
@@ -117,16 +125,16 @@ impl Etcd {
         }
     }
 
-    /// Waits until the resources are such, but not for ever: what etcd has done is
-    /// done, whether it is heard of or not.
-    async fn wait(&self, mut such: impl FnMut(&Inventory) -> bool) {
-        if such(&self.inventory()) {
+    /// Waits until everything up to such a revision is known, but not for ever: what
+    /// etcd has done is done, whether it is heard of or not.
+    async fn wait(&self, such: impl Fn(u64) -> bool) {
+        let mut health = self.pulse.subscribe();
+        if such(health.borrow().revision) {
             return;
         }
         // The watch may be waiting to be begun anew.
         self.hurry.notify_waiters();
-        let mut now = self.now.clone();
-        let waited = now.wait_for(|inventory: &Arc<Inventory>| such(inventory));
+        let waited = health.wait_for(|health| such(health.revision));
         drop(timeout(limits::ETCD_ECHO, waited).await);
     }
 }

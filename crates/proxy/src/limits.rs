@@ -101,6 +101,19 @@ pub const REPEATED_BODY: usize = 64 << 10;
 /// Twice the bytes of such bodies of all requests of one worker.
 pub const REPEATED_BODIES: usize = 32 << 20;
 
+/// For how long the addresses of a name are used without looking it up again.
+pub const NAME_VALID: Duration = Duration::from_secs(5);
+
+/// For how long an address that a name had is taken for one that it has: servers often
+/// tell only some of them at a time.
+pub const NAME_KEPT: Duration = Duration::from_secs(60);
+
+/// For how long the addresses of a name are used while it cannot be looked up.
+pub const NAME_STALE: Duration = Duration::from_secs(3600);
+
+/// Names that a worker remembers, before it forgets those that nobody has used of late.
+pub const MAX_NAMES: usize = 4096;
+
 /// How often it is looked for other upstreams whose health is to be checked.
 pub const SNAPSHOT_LOOK: Duration = Duration::from_millis(200);
 

@@ -16,7 +16,7 @@ use crate::limits::REPEATED_BODIES;
 use crate::server::Orders;
 use crate::settings::Settings;
 use crate::tls::TlsServers;
-use crate::upstream::{Pool, TlsClients};
+use crate::upstream::{Names, Pool, TlsClients};
 
 pub(crate) struct Terms {
     pub(crate) settings: Arc<Settings>,
@@ -33,6 +33,7 @@ pub(crate) struct Terms {
 pub(crate) struct Upstreams {
     pub(crate) pool: Rc<Pool>,
     pub(crate) tls: TlsClients,
+    pub(crate) names: Names,
     /// Whether what requests meet counts for the nodes' health.
     pub(crate) health_checks: bool,
     /// What bodies may take that are kept to be sent again.
@@ -77,6 +78,7 @@ impl Terms {
                 Rc::new(Upstreams {
                     pool: Rc::new(Pool::new()),
                     tls: TlsClients::new(Arc::clone(&orders.roots), settings.upstream_sni),
+                    names: Names::new(),
                     bodies: BodyMemory::new(REPEATED_BODIES),
                     health_checks: settings.health_checks,
                 })

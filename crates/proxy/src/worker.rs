@@ -210,7 +210,11 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let upstreams = worker.upstreams();
-        upstreams.pool.sweep();
+        for name in upstreams.pool.sweep(&upstreams.names) {
+            let upstreams = Rc::clone(&upstreams);
+            // What comes of it shows when a connection is made, or in the next sweep.
+            tokio::task::spawn_local(async move { upstreams.names.addresses(&name).await.is_ok() });
+        }
         upstreams.tls.sweep();
         worker.terms().tls.sweep();
     }

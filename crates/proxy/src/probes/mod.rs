@@ -9,7 +9,7 @@ mod schedule;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use futures_util::StreamExt;
@@ -41,20 +41,20 @@ pub(crate) fn look_after(
         let mut orders = all.orders.clone();
         let mut look = interval(SNAPSHOT_LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = None;
+        // Does not keep one alive that requests do not run on any more.
+        let mut seen = Weak::new();
         loop {
             tokio::select! {
                 _ = look.tick() => {}
                 changed = orders.changed() => match changed {
-                    Ok(()) => seen = None,
+                    Ok(()) => seen = Weak::new(),
                     Err(_) => return,
                 },
             }
             let now = snapshot.load_full();
-            let is_same = |before| Arc::ptr_eq(before, &now);
-            if !seen.as_ref().is_some_and(is_same) {
+            if !seen.ptr_eq(&Arc::downgrade(&now)) {
                 all.follow(&now);
-                seen = Some(now);
+                seen = Arc::downgrade(&now);
             }
         }
     }

@@ -183,7 +183,7 @@ impl Asking<'_> {
         place: &Place,
     ) -> Result<Box<Link>, Failure> {
         let limit = self.route.timeout.connect;
-        let connected = connect(place, &self.upstreams.tls);
+        let connected = connect(place, &self.upstreams.tls, &self.upstreams.names);
         // On the heap: it is seldom needed, and large.
         let connected = Box::pin(tokio::time::timeout(limit, connected)).await;
         connected

@@ -6,6 +6,7 @@ mod connect;
 pub(crate) mod health;
 mod http1;
 mod link;
+mod names;
 mod outgoing;
 mod pool;
 mod request;
@@ -16,6 +17,7 @@ mod tunnel;
 mod upload;
 
 pub(crate) use attempt::{Switched, ask};
+pub(crate) use names::Names;
 pub(crate) use pool::Pool;
 pub(crate) use stream::Stream;
 pub use tls::check_identity;

@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outrigger_engine::upstream::{Address, Keepalive};
 
 use super::link;
+use super::names::Names;
 use super::stream::Stream;
 use super::tls::Secured;
 use crate::limits::MAX_IDLE_LINKS;
@@ -94,15 +96,24 @@ impl Pool {
         self.count.set(self.count.get() + 1);
     }
 
-    /// Drops links that have been idle too long or that the node has closed.
-    pub(crate) fn sweep(&self) {
+    /// Drops links that have been idle too long, that the node has closed, or that lead
+    /// to where a name no longer does. Returns the names that are to be looked up.
+    pub(crate) fn sweep(&self, names: &Names) -> Vec<Arc<str>> {
         let now = Instant::now();
         self.swept.set(now);
         let mut idle = self.idle.borrow_mut();
-        for links in idle.values_mut() {
+        let mut due = Vec::new();
+        for (place, links) in idle.iter_mut() {
             links.retain_mut(|idle| !idle.is_over(now) && idle.link.is_quiet());
+            if let Address::Name(name, _) = &place.address {
+                links.retain(|idle| names.has(name, idle.link.peer.ip()));
+                if !links.is_empty() && !due.contains(name) && names.is_due(name) {
+                    due.push(Arc::clone(name));
+                }
+            }
         }
         idle.retain(|_, links| !links.is_empty());
         self.count.set(idle.values().map(Vec::len).sum());
+        due
     }
 }

@@ -1,9 +1,12 @@
 //! Looking: one resource, or a list with filters and pages.
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use outrigger_config::store::{Entry, Key};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::call::{Call, Place};
 use super::{AdminApi, key_not_found};
@@ -13,33 +16,31 @@ use crate::resources::{Kind, text_of};
 
 impl AdminApi {
     pub(super) fn read(&self, call: &Call, place: &Place) -> Response {
-        let (status, body) = match &place.id {
+        match &place.id {
             Some(id) if place.part.is_empty() => self.one(place, id),
-            Some(_) => key_not_found(),
-            None => match self.list(call, place) {
-                Ok(answer) => answer,
-                Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
-            },
-        };
-        answer::json(status, &body)
-    }
-
-    fn one(&self, place: &Place, id: &str) -> (StatusCode, Value) {
-        let inventory = self.store.inventory();
-        let key = Key::new(&place.collection, id).ok();
-        match key.and_then(|key| Some((inventory.get(&key)?, key))) {
-            Some((entry, key)) => (StatusCode::OK, self.shown(&key, entry)),
-            None => key_not_found(),
+            Some(_) => not_found(),
+            None => self
+                .list(call, place)
+                .unwrap_or_else(|why| (StatusCode::BAD_REQUEST, why).into_response()),
         }
     }
 
-    fn list(&self, call: &Call, place: &Place) -> Result<(StatusCode, Value), String> {
+    fn one(&self, place: &Place, id: &str) -> Response {
+        let inventory = self.store.inventory();
+        let key = Key::new(&place.collection, id).ok();
+        match key.and_then(|key| Some((inventory.get(&key)?, key))) {
+            Some((entry, key)) => answer::json(StatusCode::OK, &self.shown(&key, entry)),
+            None => not_found(),
+        }
+    }
+
+    fn list(&self, call: &Call, place: &Place) -> Result<Response, String> {
         let page = Page::of(call)?;
         let inventory = self.store.inventory();
         if let Some(consumer) = place.consumer() {
             let key = Key::new(Kind::Consumer.collection(), consumer);
             if key.is_ok_and(|key| inventory.get(&key).is_none()) {
-                return Ok(key_not_found());
+                return Ok(not_found());
             }
         }
         let filter = Filter::of(call);
@@ -59,17 +60,40 @@ impl AdminApi {
             .into_iter()
             .map(|(key, entry)| self.shown(key, entry))
             .collect();
-        Ok((StatusCode::OK, json!({"total": total, "list": list})))
+        Ok(answer::json(StatusCode::OK, &List { total, list }))
     }
 
-    fn shown(&self, key: &Key, entry: &Entry) -> Value {
-        json!({
-            "key": self.shown_key(key),
-            "value": self.seal.seal_all(key, &entry.value),
-            "createdIndex": entry.created,
-            "modifiedIndex": entry.modified,
-        })
+    fn shown<'e>(&self, key: &Key, entry: &'e Entry) -> Shown<'e> {
+        Shown {
+            key: self.shown_key(key),
+            value: self.seal.seal_all(key, &entry.value),
+            created: entry.created,
+            modified: entry.modified,
+        }
     }
+}
+
+fn not_found() -> Response {
+    let (status, body) = key_not_found();
+    answer::json(status, &body)
+}
+
+/// A list as it is answered. It borrows what it shows: there may be tens of thousands.
+#[derive(Serialize)]
+struct List<'e> {
+    total: usize,
+    list: Vec<Shown<'e>>,
+}
+
+/// A resource as it is answered.
+#[derive(Serialize)]
+struct Shown<'e> {
+    key: String,
+    value: Cow<'e, Value>,
+    #[serde(rename = "createdIndex")]
+    created: u64,
+    #[serde(rename = "modifiedIndex")]
+    modified: u64,
 }
 
 /// Which part of a list is wanted.

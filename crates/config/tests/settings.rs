@@ -1070,11 +1070,13 @@ fn no_secret_is_shown() {
 
 /// A folder with a certificate, its key and a file that is neither.
 fn folder_of_certificates() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(["a.test".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("it is signed");
+    let write = |name: &str, text: String| {
+        fs::write(folder.path().join(name), text).expect("it is written");
+    };
     write("cert.pem", certificate.pem());
     write("key.pem", key.serialize_pem());
     write("none.pem", "text".to_owned());

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_config::{
-    AccessLog, AdminRole, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, EtcdSettings,
-    ExtPlugin, Format, OutputLevel, OutputRule, Report, Router, RunnerLimits, RunnerTerms,
-    RunnerTimeout, Settings, Source,
+    AccessLog, AdminRole, BreakerRule, ClientLimits, ControlApi, EnvRule, Escape, EtcdHost,
+    EtcdSettings, ExtPlugin, Format, OutputLevel, OutputRule, Report, Router, RunnerLimits,
+    RunnerTerms, RunnerTimeout, Settings, Source,
 };
 
 /// The least that a file must say.

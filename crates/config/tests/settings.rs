@@ -716,11 +716,7 @@ fn etcd_is_the_store_where_it_is_named() {
     tls: {verify: false, sni: etcd.test}
 ",
     );
-    let hosts: Vec<_> = all
-        .hosts
-        .iter()
-        .map(outrigger_config::EtcdHost::url)
-        .collect();
+    let hosts: Vec<_> = all.hosts.iter().map(EtcdHost::url).collect();
     assert_eq!(hosts, ["https://a.test:2379", "http://[::1]:1"]);
     let user = all.user.expect("a user");
     // A password of digits is a text still.

@@ -15,7 +15,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -128,6 +128,17 @@ impl TlsClient {
         TlsConnector::from(Arc::clone(&self.0))
             .connect(name, stream)
             .await
+    }
+
+    /// How the server at the address refuses to speak with this client. In TLS 1.3 that
+    /// comes when the client is done with its handshake; it sends nothing then, which
+    /// the refusal could cross on its way.
+    pub(crate) fn refusal(&self, address: SocketAddr, name: &str) -> String {
+        let ended = run(async {
+            let mut stream = self.secure(address, name).await?;
+            stream.read_u8().await
+        });
+        ended.unwrap_err().to_string()
     }
 
     /// A connection to the host `name`.

@@ -333,9 +333,9 @@ fn a_client_shows_a_certificate_where_it_has_to() {
     let stranger = TlsClient::certified(&authority, &Authority::new().certify("client"));
     let status = |client, name, host| status(&gateway, client, name, host, "/hello");
     assert_eq!(status(&good, "a.m.test", "a.m.test"), Ok(200));
-    let error = status(&none, "a.m.test", "a.m.test").unwrap_err();
+    let error = none.refusal(address(&gateway), "a.m.test");
     assert!(error.contains("CertificateRequired"), "{error}");
-    let error = status(&stranger, "a.m.test", "a.m.test").unwrap_err();
+    let error = stranger.refusal(address(&gateway), "a.m.test");
     assert!(
         error.contains("UnknownCA") || error.contains("UnknownCa"),
         "{error}"

@@ -69,7 +69,7 @@ fn a_route_keeps_what_it_is_given() {
     };
     assert_eq!(route.timeout, Some(timeout));
     assert_eq!(route.labels.keys().collect::<Vec<_>>(), ["b", "a"]);
-    assert_eq!(route.plugins.get("z"), Some(&json!({"k": 1})));
+    assert_eq!(route.plugins.get("z"), Some(json!({"k": 1})));
     assert_eq!(
         route
             .plugins

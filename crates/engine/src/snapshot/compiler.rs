@@ -45,7 +45,7 @@ impl<'a> Compiler<'a> {
                 let built = built.iter().find(|built| built.name == name)?;
                 Some((confs.get(name)?, built))
             });
-            self.plugin(owner, name, conf, before)
+            self.plugin(owner, name, &conf, before)
                 .map_err(|fault| invalid.push(of_plugin(owner, name, fault)))
                 .ok()
         });
@@ -57,7 +57,7 @@ impl<'a> Compiler<'a> {
         owner: &Owner,
         name: &str,
         conf: &Value,
-        before: Option<(&Value, &Built)>,
+        before: Option<(Value, &Built)>,
     ) -> Result<Built, Fault> {
         let factory = self.registry.get(name)?;
         let (meta, conf) = Meta::take(conf)?;

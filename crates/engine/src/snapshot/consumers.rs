@@ -116,19 +116,21 @@ impl Compiler<'_> {
         let owner = owner(Kind::Consumer, &resource.username);
         let mut credentials = Vec::new();
         let mut others = resource.plugins.clone();
+        let mut are_credentials = Vec::new();
         for (name, conf) in resource.plugins.iter() {
             let Ok(factory) = self.registry.get(name) else {
                 continue;
             };
-            let Some(credential) = factory.credential(conf) else {
+            let Some(credential) = factory.credential(&conf) else {
                 continue;
             };
-            others.remove(name);
+            are_credentials.push(name);
             match credential {
                 Ok(credential) => credentials.push((factory.name(), credential)),
                 Err(fault) => invalid.push(of_plugin(&owner, name, fault)),
             }
         }
+        others.retain(|name| !are_credentials.contains(&name));
         let before = before.map(|it| (&it.resource.plugins, &*it.built));
         let built = self.plugins(&owner, &others, before, invalid);
         let of_group = group.map_or(&[][..], |group| &group.built);
@@ -156,7 +158,7 @@ impl Compiler<'_> {
         let mut credentials = Vec::new();
         for (name, conf) in resource.plugins.iter() {
             let read = self.registry.get(name).and_then(|factory| {
-                let read = factory.credential(conf).unwrap_or_else(|| {
+                let read = factory.credential(&conf).unwrap_or_else(|| {
                     let message = "only supports auth type plugins in consumer credential";
                     Err(at_root(message.to_owned()))
                 });

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use outrigger_model::Resources;
-use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::apisix_yaml::{self, Document, Format};
@@ -42,7 +42,7 @@ pub struct Watch {
     /// What the file is that is not yet told of, because it may not last, and since when.
     doubtful: Option<(Content, Instant)>,
     /// What the file was told to be is being parsed.
-    parsing: Option<oneshot::Receiver<Change>>,
+    parsing: Option<JoinHandle<Change>>,
 }
 
 impl Watch {
@@ -105,23 +105,18 @@ impl Watch {
     }
 
     /// Parses on a thread that ends with it: what it needs in between is many times what
-    /// comes of it, and goes with the thread.
-    fn parse_beside(&self, text: io::Result<String>) -> oneshot::Receiver<Change> {
-        let (done, parsed) = oneshot::channel();
-        let parse = self.parser();
-        let thread = std::thread::Builder::new().name("parser".to_owned());
-        let started = thread.spawn(move || {
-            // Whoever has gone meanwhile gets no answer.
-            drop(done.send(parse(text)));
-        });
-        match started {
-            Ok(_) => parsed,
-            Err(error) => {
-                let (done, failed) = oneshot::channel();
-                drop(done.send(Err(unreadable(&self.file, &error))));
-                failed
+    /// comes of it, and goes with the thread. Those of the runtime stay, so one of them
+    /// only waits.
+    fn parse_beside(&self, text: io::Result<String>) -> JoinHandle<Change> {
+        let (parse, file) = (self.parser(), self.file.clone());
+        tokio::task::spawn_blocking(move || {
+            let thread = std::thread::Builder::new().name("parser".to_owned());
+            match thread.spawn(move || parse(text)).map(|it| it.join()) {
+                Ok(Ok(change)) => change,
+                Ok(Err(_)) => Err(unreadable(&file, &"the parser has failed")),
+                Err(error) => Err(unreadable(&file, &error)),
             }
-        }
+        })
     }
 
     /// Makes a change of what has been read.

@@ -111,7 +111,10 @@ impl Watch {
         let (parse, file) = (self.parser(), self.file.clone());
         tokio::task::spawn_blocking(move || {
             let thread = std::thread::Builder::new().name("parser".to_owned());
-            match thread.spawn(move || parse(text)).map(|it| it.join()) {
+            match thread
+                .spawn(move || parse(text))
+                .map(std::thread::JoinHandle::join)
+            {
                 Ok(Ok(change)) => change,
                 Ok(Err(_)) => Err(unreadable(&file, &"the parser has failed")),
                 Err(error) => Err(unreadable(&file, &error)),

@@ -101,3 +101,7 @@ pub(crate) const EXPIRY_RETRY: Duration = Duration::from_secs(5);
 pub(crate) const EXPIRY_LOOK: Duration = Duration::from_secs(30);
 /// Bytes of the embedded store's file that are held in memory beside what they mean.
 pub(crate) const STORE_CACHE: usize = 4 * 1024 * 1024;
+
+/// How much the thread that parses a changed file stands back behind others, as nice(2) has
+/// it: it takes a tenth of a core that requests want too, and all of one that is idle.
+pub const PARSER_NICE: i32 = 10;

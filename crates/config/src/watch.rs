@@ -111,10 +111,12 @@ impl Watch {
         let (parse, file) = (self.parser(), self.file.clone());
         tokio::task::spawn_blocking(move || {
             let thread = std::thread::Builder::new().name("parser".to_owned());
-            match thread
-                .spawn(move || parse(text))
-                .map(std::thread::JoinHandle::join)
-            {
+            let parse = move || {
+                // Of this thread alone. Requests go before; if it may not be, they share.
+                let _ = rustix::process::nice(limits::PARSER_NICE);
+                parse(text)
+            };
+            match thread.spawn(parse).map(std::thread::JoinHandle::join) {
                 Ok(Ok(change)) => change,
                 Ok(Err(_)) => Err(unreadable(&file, &"the parser has failed")),
                 Err(error) => Err(unreadable(&file, &error)),

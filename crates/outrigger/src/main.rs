@@ -15,6 +15,7 @@ mod gateway;
 mod health;
 mod local;
 mod log_level;
+mod memory;
 mod offline;
 mod plugins;
 mod proxy_settings;
@@ -33,11 +34,6 @@ use clap::Parser;
 use cli::{Cli, Command};
 use log_level::LogLevels;
 use outrigger_telemetry::log::Style;
-
-/// A request makes some fifteen allocations of all sizes; this allocator takes
-/// a third of the time that the C library's does for them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What ends a command: a message for the person who gave it.
 type Failure = Box<dyn std::error::Error>;

@@ -17,7 +17,7 @@ use super::env;
 use super::retired::Retired;
 use super::store::Compiled;
 use crate::Failure;
-use crate::admin;
+use crate::{admin, memory};
 
 /// What requests run on now.
 pub(crate) struct Live {
@@ -186,9 +186,9 @@ impl Live {
         is_still_right.then_some(trial.compiled)
     }
 
-    /// Drops what requests do not run on any more. Never ends.
+    /// Drops what requests do not run on any more, and gives its memory back. Never ends.
     pub(super) async fn drop_unused(&self) {
-        self.retired.drop_unused().await;
+        self.retired.drop_unused(memory::give_back).await;
     }
 
     /// Those of the resources that requests do not run on because they do not hold.

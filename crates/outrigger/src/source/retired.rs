@@ -17,8 +17,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// run on, and for [`LOOK`] the others.
 #[derive(Debug, Default)]
 pub(super) struct Retired {
-    snapshots: Mutex<Vec<Arc<Snapshot>>>,
+    snapshots: Mutex<Snapshots>,
     more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Snapshots {
+    all: Vec<Arc<Snapshot>>,
+    /// Whether some have come since they were last looked at.
+    more: bool,
 }
 
 impl Retired {
@@ -28,34 +35,46 @@ impl Retired {
             .snapshots
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        snapshots.push(snapshot);
+        snapshots.all.push(snapshot);
+        snapshots.more = true;
         self.more.notify_one();
     }
 
     /// Drops each when nobody else has it. Never ends.
-    pub(super) async fn drop_unused(&self) {
+    ///
+    /// A while after snapshots have come or gone `settled` is called: what changes take, and
+    /// is free again, can go back to the system then.
+    pub(super) async fn drop_unused(&self, settled: impl Fn()) {
         loop {
-            if self.sweep() == 0 {
-                self.more.notified().await;
-            } else {
-                tokio::time::sleep(LOOK).await;
+            let (left, is_other) = self.sweep();
+            if is_other {
+                settled();
             }
+            if left == 0 {
+                self.more.notified().await;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Drops those that nobody else has; says how many are left.
-    fn sweep(&self) -> usize {
+    /// Drops those that nobody else has. Says how many are left, and whether these are
+    /// others than the last time.
+    fn sweep(&self) -> (usize, bool) {
         let mut snapshots = self
             .snapshots
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        snapshots.retain(|snapshot| Arc::strong_count(snapshot) > 1);
-        snapshots.len()
+        let before = snapshots.all.len();
+        snapshots.all.retain(|it| Arc::strong_count(it) > 1);
+        let left = snapshots.all.len();
+        (left, std::mem::take(&mut snapshots.more) || left < before)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -65,12 +84,16 @@ mod tests {
         let (kept, gone) = (Arc::downgrade(&worker), Arc::downgrade(&unused));
         retired.add(Arc::clone(&worker));
         retired.add(unused);
-        let wait = || tokio::time::timeout(2 * LOOK, retired.drop_unused());
+        let settled = Cell::new(0);
+        let count = || settled.set(settled.get() + 1);
+        let wait = || tokio::time::timeout(4 * LOOK, retired.drop_unused(count));
         assert!(wait().await.is_err(), "it never ends");
         assert!(gone.upgrade().is_none());
+        assert_eq!(settled.get(), 1, "once for all that has come");
         drop(worker);
         assert!(kept.upgrade().is_some(), "a worker frees nothing");
         assert!(wait().await.is_err());
         assert!(kept.upgrade().is_none());
+        assert_eq!(settled.get(), 2);
     }
 }

@@ -82,17 +82,18 @@ fn a_client_is_shown_the_certificate_of_the_name_that_it_asks_for() {
     gateway.wait_log("there is no certificate for \"off.test\"");
 }
 
+/// A gateway with a certificate for `a.test` and nothing else.
+fn of_a_test(upstream: &Upstream, authority: &Authority) -> Gateway {
+    let certificate = ssl("1", json!(["a.test"]), &authority.certify("a.test"));
+    let resources = resources(upstream, &[certificate]);
+    secure(json!({})).routes(resources).start()
+}
+
 #[test]
 fn a_client_that_names_no_host_needs_a_fallback() {
     let upstream = Upstream::echo();
     let authority = Authority::new();
-    let certified = authority.certify("a.test");
-    let gateway = secure(json!({}))
-        .routes(resources(
-            &upstream,
-            &[ssl("1", json!(["a.test"]), &certified)],
-        ))
-        .start();
+    let gateway = of_a_test(&upstream, &authority);
     let nameless = TlsClient::http2(&authority).without_name();
     let error = shown(&gateway, &nameless, "a.test").unwrap_err();
     assert!(error.contains("UnrecognisedName"), "{error}");
@@ -103,13 +104,7 @@ fn a_client_that_names_no_host_needs_a_fallback() {
 fn requests_and_responses_pass_as_without_tls() {
     let upstream = Upstream::echo();
     let authority = Authority::new();
-    let certified = authority.certify("a.test");
-    let gateway = secure(json!({}))
-        .routes(resources(
-            &upstream,
-            &[ssl("1", json!(["a.test"]), &certified)],
-        ))
-        .start();
+    let gateway = of_a_test(&upstream, &authority);
     run(async {
         let client = TlsClient::new(&authority);
         let mut session = client.connect(address(&gateway), "a.test").await.unwrap();
